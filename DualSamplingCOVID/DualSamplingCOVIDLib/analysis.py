@@ -1,0 +1,190 @@
+"""One CT -> one Diagnosis: segment, preprocess, ask every member of the bundle, weigh their answers (Eq. 5)."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK as sitk
+
+from . import __version__, ensemble, preprocessing
+from .bundle import Bundle, Member
+from .ct import CT, check_lungs
+from .diagnosis import Attention, Diagnosis, Finding, MemberResult, Segmentation
+from .errors import BundleError, ResourceError
+from .progress import Progress, silent
+from .segmentation import Segmenter
+
+if TYPE_CHECKING:
+    import torch
+
+    from .network.attention import AttentionMaps
+    from .network.resnet import ResNet34
+
+
+def analyze(
+    ct: CT, bundle: Bundle, segmenter: Segmenter, device: str = "auto", progress: Progress = silent
+) -> Diagnosis:
+    """Analyse one chest CT.
+
+    Args:
+        ct: the CT in HU with its quality findings so far.
+        bundle: the trained members and their network grid.
+        segmenter: makes lungs and infection; the bundle's cut-offs apply where it learned with the same one.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        progress: told the stage and its fraction.
+
+    Raises:
+        InputError: the CT is not a chest CT.
+        BundleError: a member's weights do not fit its network.
+        ResourceError: memory ran out.
+    """
+    progress("segmenting lungs and infection", 0.0)
+    segmentation = segmenter.segment(ct.image, progress)
+    findings = ct.findings + check_lungs(ct.image, segmentation.lungs)
+    segmentation, mismatch = _with_bundle_cut_offs(segmentation, bundle)
+
+    progress("preparing the network's input", 0.0)
+    prepared = preprocessing.prepare(ct.image, segmentation.lungs, bundle.grid)
+    members = []
+    for index, member in enumerate(bundle.members):
+        progress("asking the networks", index / len(bundle.members))
+        members.append(_ask(bundle, member, prepared, device))
+
+    progress("weighing the answers", 0.0)
+    probability = {s: _mean([m.probability for m in _voters(members, s)]) for s in ("US", "SS")}
+    decision = ensemble.decide(probability["US"], probability["SS"], segmentation.ratio, segmentation.segmenter)
+    maps = {s: _mean_image([m.attention.image for m in _voters(members, s)]) for s in ("US", "SS")}
+    opposites = {s: _mean_image([m.opposite.image for m in _voters(members, s)]) for s in ("US", "SS")}
+    combined = ensemble.combine_maps(maps["US"], maps["SS"], decision.weight)
+    return Diagnosis(
+        segmentation=segmentation,
+        members=tuple(members),
+        decision=decision,
+        attention=preprocessing.on_ct_grid(combined, ct.image),
+        opposite=ensemble.combine_maps(opposites["US"], opposites["SS"], decision.weight),
+        findings=findings + mismatch,
+        bundle=bundle.card,
+        ct_sha256=ct.sha256,
+        software=_software(),
+    )
+
+
+def _with_bundle_cut_offs(
+    segmentation: Segmentation, bundle: Bundle
+) -> tuple[Segmentation, tuple[Finding, ...]]:
+    """Apply the cut-offs refitted with the bundle, or warn that it learned with another segmenter's masks."""
+    used, learned = segmentation.segmenter, bundle.segmenter
+    if (used.name, used.version) == (learned.name, learned.version):
+        return replace(segmentation, segmenter=learned), ()
+    return segmentation, (
+        Finding(
+            "other-segmenter",
+            f"the bundle learned with masks of {learned.name} {learned.version}, these are of {used.name} "
+            f"{used.version}: ratios and probabilities may not be comparable",
+        ),
+    )
+
+
+def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, device: str) -> MemberResult:
+    import torch
+
+    from .network import attention as online
+
+    try:
+        network = _network(bundle, member).to(choose_device(device))
+        image = torch.from_numpy(prepared.image)[None, None].to(choose_device(device))
+        shape = tuple(prepared.image.shape)
+        with torch.no_grad():
+            output = network(image)
+            weight, bias = network.fc.weight, network.fc.bias
+            positive, negative, offset = online.evidence(output.features, weight, bias)
+            opposite = online.online_attention(output.features, -weight, shape)
+            own = online.online_attention(output.features, weight, shape)
+        if member.kind == "baseline":
+            own = online.grad_cam(network.classify, output.features, shape)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise ResourceError("memory ran out: close other programs, or choose --device cpu") from None
+    logit = float(output.logit[0])
+    return MemberResult(
+        name=member.name,
+        sampling=member.sampling,
+        kind=member.kind,
+        fold=member.fold,
+        logit=logit,
+        probability=float(torch.sigmoid(torch.tensor(logit, dtype=torch.float64))),
+        positive_evidence=float(positive),
+        negative_evidence=float(negative),
+        bias=float(offset),
+        attention=_attention(own, prepared.grid),
+        opposite=_attention(opposite, prepared.grid),
+    )
+
+
+def _attention(maps: AttentionMaps, grid: preprocessing.NetworkGrid) -> Attention:
+    array = maps.normalised[0, 0].cpu().numpy()
+    return Attention(grid.to_image(np.ascontiguousarray(array, dtype=np.float32)), float(maps.raw_peak[0]))
+
+
+def _network(bundle: Bundle, member: Member) -> ResNet34:
+    import torch
+
+    from .network.resnet import ResNet34
+
+    with torch.device("meta"):
+        network = ResNet34(width=member.width)
+    try:
+        network.load_state_dict(bundle.weights(member), assign=True)
+    except RuntimeError:
+        raise BundleError(
+            f"{bundle.folder / member.file}: weights of another architecture than ResNet34 of width {member.width}"
+        ) from None
+    return network.eval()
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for ``"auto"``, ``"cpu"`` or ``"cuda"``, after trying a small CUDA operation.
+
+    Raises:
+        ResourceError: ``"cuda"`` was asked for and does not work.
+    """
+    import torch
+
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    try:
+        torch.zeros(1, device="cuda").add_(1)
+    except (RuntimeError, AssertionError):
+        if name == "cuda":
+            raise ResourceError("no usable NVIDIA GPU was found: choose --device cpu") from None
+        return torch.device("cpu")
+    return torch.device("cuda")
+
+
+def _voters(members: list[MemberResult], sampling: str) -> list[MemberResult]:
+    return [member for member in members if (member.sampling, member.kind) == (sampling, "attention")]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _mean_image(images: list[sitk.Image]) -> sitk.Image:
+    total = images[0]
+    for image in images[1:]:
+        total = total + image
+    return total / float(len(images))
+
+
+def _software() -> tuple[tuple[str, str], ...]:
+    import torch
+
+    return (
+        ("dual-sampling-covid", __version__),
+        ("python", platform.python_version()),
+        ("torch", torch.__version__),
+        ("SimpleITK", sitk.Version_VersionString()),
+        ("numpy", np.__version__),
+    )

@@ -1,0 +1,171 @@
+"""A cohort: which CTs, of which patients, with which diagnosis; read from ``cohort.csv``, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .diagnosis import CAP, COVID
+from .errors import InputError
+
+NORMAL = "normal"
+LABELS = (COVID, CAP, NORMAL)
+COLUMNS = (
+    "case_id", "patient_id", "image", "label", "lungs", "infection", "site", "age", "sex", "split",
+)  # fmt: skip
+REQUIRED = COLUMNS[:4]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One CT of one patient.
+
+    `image` is a file or a DICOM folder; `lungs` and `infection` are mask files on its grid, None where the segmenter
+    has to find them. `age` is in years; `site`, `sex` and `split` are empty where unknown.
+    """
+
+    case_id: str
+    patient_id: str
+    image: Path
+    label: str
+    lungs: Path | None = None
+    infection: Path | None = None
+    site: str = ""
+    age: float | None = None
+    sex: str = ""
+    split: str = ""
+
+    @property
+    def is_covid(self) -> bool:
+        """Whether the case is positive (COVID-19)."""
+        return self.label == COVID
+
+
+def read_cohort(path: Path) -> tuple[Case, ...]:
+    """Read and check a cohort file; paths in it are relative to it.
+
+    Required columns: case_id, patient_id, image, label (COVID-19, CAP or normal). Optional: lungs, infection, site,
+    age, sex, split. Other columns are left alone. All cases of a patient must be in one split.
+
+    Raises:
+        InputError: one line that names the file and every problem with its line number.
+    """
+    try:
+        rows, problems = _rows(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+    cases: list[Case] = []
+    lines: dict[str, int] = {}
+    splits: dict[str, tuple[str, int]] = {}
+    for line, row in rows:
+        case, wrong = _case(row, path.parent)
+        if case.case_id in lines:
+            wrong.append(f"case_id {case.case_id!r} is already on line {lines[case.case_id]}")
+        if case.case_id:
+            lines.setdefault(case.case_id, line)
+        split, first = splits.setdefault(case.patient_id, (case.split, line))
+        if case.patient_id and split != case.split:
+            wrong.append(f"patient {case.patient_id!r} is in split {case.split!r}, but in {split!r} on line {first}")
+        problems += [f"line {line}: {text}" for text in wrong]
+        cases.append(case)
+    if not problems and not cases:
+        problems.append("no cases")
+    if problems:
+        raise InputError(f"{path}: " + "; ".join(problems))
+    return tuple(cases)
+
+
+def write_cohort_csv(path: Path, cases: Iterable[Case]) -> None:
+    """Write cases so that `read_cohort` gives them back; paths inside the file's folder are written relative to it."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for case in cases:
+            writer.writerow(_cell(getattr(case, column), path.parent) for column in COLUMNS)
+    os.replace(partial, path)
+
+
+def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    """Return the numbered rows that can be read as cases, and the problems of those that cannot."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        missing = [name for name in REQUIRED if name not in header]
+        if missing:
+            return [], [f"line 1: no column {', '.join(missing)}"]
+        twice = [name for name in COLUMNS if header.count(name) > 1]
+        if twice:
+            return [], [f"line 1: column {', '.join(twice)} more than once"]
+        rows, problems = [], []
+        for fields in reader:
+            if not any(field.strip() for field in fields):
+                continue
+            if len(fields) != len(header):
+                problems.append(f"line {reader.line_num}: {len(fields)} fields, the header has {len(header)}")
+                continue
+            values = dict(zip(header, (field.strip() for field in fields), strict=True))
+            rows.append((reader.line_num, values))
+    return rows, problems
+
+
+def _case(row: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
+    """Return one row as a case, and what is wrong with it."""
+    problems: list[str] = []
+    for column in REQUIRED:
+        if not row[column]:
+            problems.append(f"{column} is empty")
+    case_id, label, age = row["case_id"], row["label"], row.get("age", "")
+    if case_id.startswith(".") or any(character in case_id for character in '/\\:*?"<>|'):
+        problems.append(f"case_id {case_id!r} cannot name a file")
+    if label and label not in LABELS:
+        problems.append(f"label {label!r} is none of {', '.join(LABELS)}")
+    if row["image"] and not (folder / row["image"]).exists():
+        problems.append(f"image {row['image']} does not exist")
+    years = _years(age)
+    if age and years is None:
+        problems.append(f"age {age!r} is not a number of years")
+    case = Case(
+        case_id=case_id,
+        patient_id=row["patient_id"],
+        image=folder / row["image"],
+        label=label,
+        lungs=_mask(row, "lungs", folder, problems.append),
+        infection=_mask(row, "infection", folder, problems.append),
+        site=row.get("site", ""),
+        age=years,
+        sex=row.get("sex", ""),
+        split=row.get("split", ""),
+    )
+    return case, problems
+
+
+def _mask(row: dict[str, str], column: str, folder: Path, report: Callable[[str], None]) -> Path | None:
+    name = row.get(column, "")
+    if not name:
+        return None
+    if not (folder / name).is_file():
+        report(f"{column} {name} is not a file")
+    return folder / name
+
+
+def _years(text: str) -> float | None:
+    try:
+        years = float(text)
+    except ValueError:
+        return None
+    return years if 0 <= years <= 130 else None
+
+
+def _cell(value: object, folder: Path) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Path):
+        absolute, root = Path(os.path.abspath(value)), Path(os.path.abspath(folder))
+        return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,132 @@
+"""The recipe of Resources/Bundles/phantom-demo, run by `make bundle`; seeded from end to end.
+
+Phantoms are made, segmented by the default segmenter, and three slim networks learn from them. Cut-offs and
+detection limit are refitted for that segmenter, and phantoms that nothing has seen give the figures.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, ensemble
+from ..bundle import Member, save_bundle
+from ..cohort import read_cohort
+from ..diagnosis import CAP, COVID, BundleCard, SegmenterCard
+from ..phantom import NORMAL, write_cohort
+from ..preprocessing import GridSpec
+from ..progress import Progress
+from ..segmentation import segmenter
+from . import output, reporter
+
+NAME = "phantom-demo"
+SEGMENTER = "threshold"
+SHRINK = 2
+WIDTH = 12
+MODELS = (("attention-us", "US", "attention"), ("attention-ss", "SS", "attention"), ("baseline-us", "US", "baseline"))
+SEEDS = {"learning": 11, "held-out": 12}
+VALIDATION_SHARE = 5
+
+
+def main() -> None:
+    """Make the bundle."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--learning", type=int, default=400, help="phantoms to learn from, a fifth for validation")
+    parser.add_argument("--held-out", type=int, default=150, help="phantoms for the figures, a fifth of them normal")
+    parser.add_argument("--epochs", type=int, default=16)
+    options = parser.parse_args()
+    progress = reporter.reporter("bar")
+    with output.whole(options.output, overwrite=True) as folder, tempfile.TemporaryDirectory() as scratch:
+        make_bundle(folder / "bundle", Path(scratch), options.learning, options.held_out, options.epochs, progress)
+        for file in (folder / "bundle").iterdir():
+            file.rename(folder / file.name)
+        (folder / "bundle").rmdir()
+
+
+def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epochs: int, progress: Progress) -> None:
+    """Make phantoms, fit the three models and write the bundle with its held-out figures."""
+    import torch
+
+    from ..evaluation.strata import fit_cut_offs
+    from ..training.fit import Settings, Trainer, predict
+    from ..training.prepared import PreparedDataset, prepare_cohort
+
+    start = time.perf_counter()
+    spec = GridSpec().coarser(SHRINK)
+    write_cohort(scratch / "learning", learning, SEEDS["learning"], progress)
+    write_cohort(scratch / "held-out", held_out, SEEDS["held-out"], progress, normals=0.2)
+    ready = {
+        name: prepare_cohort(
+            read_cohort(scratch / name / "cohort.csv"), spec, SEGMENTER, scratch / f"{name}-ready", progress
+        )
+        for name in SEEDS
+    }
+    normals = [case.ratio for case in ready["held-out"] if case.label == NORMAL]
+    test = PreparedDataset([case for case in ready["held-out"] if case.label in (COVID, CAP)])
+    back_end = segmenter(SEGMENTER).card
+    card = replace(
+        back_end,
+        cut_offs=fit_cut_offs([case.ratio for case in ready["learning"]]),
+        detection_limit=max(back_end.detection_limit, _percentile_95(normals)),
+    )
+    validation = PreparedDataset(ready["learning"][::VALIDATION_SHARE])
+    training = PreparedDataset([c for i, c in enumerate(ready["learning"]) if i % VALIDATION_SHARE])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    networks, logits, best = [], {}, {}
+    for name, sampling, kind in MODELS:
+        settings = Settings(sampling, kind, WIDTH, epochs, batch=8, learning_rate=1e-3, seed=7)
+        trainer = Trainer(settings, training, validation, card.cut_offs, device)
+        fitted = trainer.fit(progress)
+        trainer.network.load_state_dict(fitted.state)
+        logits[name] = predict(trainer.network, test, settings.micro_batch, device)
+        best[name] = fitted.best._asdict()
+        weights = {key: value.cpu() for key, value in fitted.state.items()}
+        networks.append((Member(name, sampling, kind, None, WIDTH, f"{name}.safetensors", ""), weights))
+    figures = {
+        "phantoms": {"learning": len(ready["learning"]), "held_out": len(test), "held_out_normal": len(normals)},
+        "command": f"make bundle (learning {learning}, held-out {held_out}, epochs {epochs}, seeds {SEEDS})",
+        "seconds": round(time.perf_counter() - start),
+        "validation": best,
+        "held_out": _figures({k: torch.sigmoid(v).numpy() for k, v in logits.items()}, test, card),
+    }
+    learned_from = f"It learned from {len(training)} computer-made phantoms only, never from a patient."
+    intended = "To show and test the software. Research use only: its probabilities mean nothing for patients."
+    save_bundle(folder, networks, BundleCard(NAME, __version__, learned_from, intended, ""), spec, card, figures)
+    print(figures["held_out"], file=sys.stderr)
+
+
+def _figures(probabilities: dict[str, Any], test: Any, card: SegmenterCard) -> dict[str, Any]:
+    """Held-out AUC of members, ensemble and, to compare with, the infection ratio alone; whole and by stratum."""
+    import numpy as np
+
+    from ..evaluation.metrics import auc
+
+    labels, ratios = np.array(test.labels), np.array(test.ratios)
+    us, ss = probabilities["attention-us"], probabilities["attention-ss"]
+    combined = [ensemble.combine(u, s, r, card.cut_offs) for u, s, r in zip(us, ss, ratios, strict=True)]
+    scores = {**probabilities, "ensemble": np.array(combined), "infection ratio alone": ratios}
+    strata = np.array([card.cut_offs.stratum(ratio) for ratio in ratios])
+    groups = {"all": np.ones(len(labels), bool)} | {name: strata == name for name in ("small", "medium", "large")}
+    return {
+        group: {"n": int(chosen.sum()), "covid": int(labels[chosen].sum())}
+        | {
+            name: round(float(auc(values[chosen], labels[chosen])), 3)
+            for name, values in scores.items()
+            if len(set(labels[chosen])) == 2
+        }
+        for group, chosen in groups.items()
+    }
+
+
+def _percentile_95(ratios: list[float]) -> float:
+    import numpy as np
+
+    return float(np.percentile(ratios, 95))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""`fit COHORT --output DIR`: train one model of the method on a cohort of labelled CTs."""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+from . import output, reporter
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this subcommand."""
+    parser = subparsers.add_parser("fit", help="train one model", description=__doc__)
+    parser.add_argument("cohort", type=Path, help="cohort.csv with a split column of train and validation")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--kind", choices=("attention", "baseline"), default="attention")
+    parser.add_argument("--sampling", choices=("US", "SS"), default="US")
+    parser.add_argument("--width", type=int, default=64, help="channels of the first layer (the paper: 64)")
+    parser.add_argument("--shrink", type=int, default=1, metavar="N", help="N times coarser network grid (default: 1)")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--segmenter", default="threshold", metavar="NAME")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    reporter.add_argument(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prepare the cases, fit the model, and write its best weights with the history."""
+    import safetensors.torch
+
+    from ..analysis import choose_device
+    from ..cohort import read_cohort
+    from ..diagnosis import CAP, COVID
+    from ..preprocessing import GridSpec
+    from ..segmentation import segmenter
+    from ..training.fit import Settings, Trainer
+    from ..training.prepared import PreparedDataset, prepare_cohort
+
+    progress = reporter.reporter(options.progress)
+    settings = Settings(
+        sampling=options.sampling,
+        kind=options.kind,
+        width=options.width,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    cases = [case for case in read_cohort(options.cohort) if case.label in (COVID, CAP)]
+    with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
+        spec = GridSpec().coarser(options.shrink)
+        prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress)
+        parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in ("train", "validation")]
+        cut_offs = segmenter(options.segmenter).card.cut_offs
+        fitted = Trainer(settings, parts[0], parts[1], cut_offs, choose_device(options.device)).fit(progress)
+        safetensors.torch.save_file(fitted.state, folder / "weights.safetensors")
+        record = {
+            "settings": dataclasses.asdict(settings),
+            "grid": dataclasses.asdict(spec),
+            "best": fitted.best._asdict(),
+            "history": [epoch._asdict() for epoch in fitted.history],
+        }
+        (folder / "fit.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        progress("done", 1.0)

@@ -1,0 +1,31 @@
+"""`phantom --cases N --seed S --output DIR`: synthetic chest CTs with masks and cohort.csv."""
+
+import argparse
+from pathlib import Path
+
+from . import output, reporter
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this subcommand."""
+    parser = subparsers.add_parser("phantom", help="make synthetic chest CTs", description=__doc__)
+    parser.add_argument("--cases", type=_positive, required=True, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    reporter.add_argument(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the cohort."""
+    from ..phantom import write_cohort
+
+    with output.whole(options.output, options.overwrite) as folder:
+        write_cohort(folder, options.cases, options.seed, reporter.reporter(options.progress))
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1 is needed")
+    return int(text)

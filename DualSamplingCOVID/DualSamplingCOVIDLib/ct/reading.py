@@ -1,0 +1,174 @@
+"""Read a CT (DICOM, NIfTI, NRRD, MetaImage) or a mask that someone else made."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..diagnosis import Finding
+from ..errors import InputError
+from .dicom import is_dicom, quiet, read_dicom
+from .nifti import check_nifti
+from .quality import AIR_HU, check_volume
+
+_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+_SAME_PLACE_MM = 0.05
+
+
+@dataclass(frozen=True)
+class CT:
+    """A CT that can be used.
+
+    `image` is 3D, int16 or float32 HU (never below -1024), LPS mm; `findings` are those of the slices and the
+    volume (`check_volume` has run; `check_lungs` has not); `description` names format, size and spacing, no patient.
+    """
+
+    image: sitk.Image
+    findings: tuple[Finding, ...]
+    description: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest over voxels and geometry: the same CT gives the same digest, whatever file it came in."""
+        image = self.image
+        place = (*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection())
+        digest = hashlib.sha256(f"{image.GetSize()} {image.GetPixelIDTypeAsString()}".encode())
+        digest.update((np.round(place, 4) + 0.0).astype("<f8").tobytes())  # formats differ in the last digits
+        digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)
+        return digest.hexdigest()
+
+
+def read_ct(path: Path, series: str | None = None) -> CT:
+    """Read a chest CT and check it as far as that goes without its lungs.
+
+    Args:
+        path: DICOM folder (read with its subfolders) or file, or a NIfTI, NRRD or MetaImage file.
+        series: Series Instance UID, where a DICOM folder holds several; None takes the chest CT with most slices.
+
+    Raises:
+        InputError: the file cannot be read or used; the message names it and the cause.
+    """
+    path = Path(path)
+    _check_access(path)
+    if path.is_dir() or _is_dicom_file(path):
+        kind = "DICOM"
+        image, findings = read_dicom(path, series)
+    else:
+        kind = "NIfTI" if ".nii" in path.name.lower() else "NRRD" if path.suffix in (".nrrd", ".nhdr") else "MetaImage"
+        image = _read_volume(path)
+        findings = check_volume(image, name=str(path))
+    size = " x ".join(str(count) for count in image.GetSize())
+    spacing = " x ".join(f"{step:.3g}" for step in image.GetSpacing())
+    return CT(_in_hounsfield_range(image), findings, f"{kind}, {size} voxels of {spacing} mm")
+
+
+def read_mask(path: Path, like: sitk.Image) -> sitk.Image:
+    """Read a mask file as uint8 of 0 and 1 on the grid of `like`.
+
+    Raises:
+        InputError: the file cannot be read, its geometry is not that of `like`, or it is empty.
+    """
+    path = Path(path)
+    _check_access(path)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, where a mask file was expected")
+    mask = _read_volume(path)
+    if not _same_grid(mask, like):
+        raise InputError(f"{path}: the mask's geometry differs from the CT's")
+    values = sitk.GetArrayViewFromImage(mask)
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: the mask holds NaN or infinite voxels")
+    if not values.any():
+        raise InputError(f"{path}: empty lung mask")
+    result = sitk.GetImageFromArray((values != 0).astype(np.uint8))
+    result.CopyInformation(like)
+    return result
+
+
+def _check_access(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise InputError(f"{path}: cannot be read: permission denied")
+
+
+def _is_dicom_file(path: Path) -> bool:
+    try:
+        return is_dicom(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_volume(path: Path) -> sitk.Image:
+    """Read a 3D scalar image in a file format other than DICOM."""
+    if not path.name.lower().endswith(_SUFFIXES):
+        raise InputError(f"{path}: not a DICOM, NIfTI, NRRD or MetaImage file")
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        check_nifti(path)
+    try:
+        with quiet():
+            header = sitk.ImageFileReader()
+            header.SetFileName(str(path))
+            header.ReadImageInformation()
+            _check_header(path, header)
+            image = header.Execute()
+    except RuntimeError as error:
+        text = str(error).lower()
+        cause = "zero or negative spacing" if "spacing" in text else "damaged, truncated or not what its name says"
+        raise InputError(f"{path}: {cause}") from error
+    if image.GetDimension() == 4:
+        image = image[..., 0]
+    return image
+
+
+def _check_header(path: Path, header: sitk.ImageFileReader) -> None:
+    size = header.GetSize()
+    if header.GetNumberOfComponents() != 1:
+        raise InputError(f"{path}: {header.GetNumberOfComponents()} values a voxel (color or vector), not a CT")
+    if len(size) > 3 and max(size[3:]) > 1:
+        raise InputError(f"{path}: a 4D image (several volumes), not one CT")
+    if len(size) < 3:
+        raise InputError(f"{path}: a 2D image, not a volume")
+    if min(size[:3]) == 1:
+        raise InputError(f"{path}: a single slice, not a volume")
+    stored = _stored_spacing(path) if path.suffix in (".mha", ".mhd", ".nrrd", ".nhdr") else []
+    if not all(np.isfinite(step) and step > 0 for step in [*header.GetSpacing()[:3], *stored]):
+        raise InputError(f"{path}: zero or negative spacing")
+
+
+def _stored_spacing(path: Path) -> list[float]:
+    """The spacing as the text header says it: ITK drops its sign."""
+    with path.open("rb") as stream:
+        line = re.search(rb"^(?:ElementSpacing *=|spacings:)([-+.\deE ]+)$", stream.read(4096), re.MULTILINE)
+    return [float(word) for word in line[1].split()] if line else []
+
+
+def _in_hounsfield_range(image: sitk.Image) -> sitk.Image:
+    """Clip padding to air; whole numbers become int16 where they fit, all else float32."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    whole = np.issubdtype(voxels.dtype, np.integer) and int(voxels.max()) <= np.iinfo(np.int16).max
+    result = sitk.GetImageFromArray(np.maximum(voxels, int(AIR_HU)).astype(np.int16 if whole else np.float32))
+    result.CopyInformation(image)
+    return result
+
+
+def _same_grid(one: sitk.Image, other: sitk.Image) -> bool:
+    if one.GetSize() != other.GetSize():
+        return False
+    corners = itertools.product(*((0, count - 1) for count in other.GetSize()))
+    return all(
+        np.allclose(
+            one.TransformIndexToPhysicalPoint(corner),
+            other.TransformIndexToPhysicalPoint(corner),
+            rtol=0,
+            atol=_SAME_PLACE_MM,
+        )
+        for corner in corners
+    )

@@ -1,0 +1,181 @@
+"""What one CT's analysis found: frozen results that know their provenance.
+
+Every other room speaks in these types. Images are `SimpleITK.Image` in LPS millimetres; "CT grid" is
+the geometry of the CT that was read, "network grid" the resampled one of the paper's section IV-B.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+COVID = "COVID-19"
+CAP = "CAP"
+NO_PNEUMONIA = "no pneumonia found"
+
+RESEARCH_USE_ONLY = "Research use only"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the CT that a reader should know before believing the numbers (never a refusal)."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class CutOffs:
+    """Limits on the infection ratio (infection volume / lung volume); the defaults belong to the paper's VB-Net masks.
+
+    `minimal` and `large` bound Eq. 5's weight and the size-balanced groups (section III-C, III-E);
+    `small` and `large` bound the strata of Table III.
+    """
+
+    minimal: float = 0.001
+    small: float = 0.005
+    large: float = 0.030
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minimal < self.small < self.large < 1:
+            raise ValueError(f"cut-offs must rise between 0 and 1, got {dataclasses.astuple(self)}")
+
+    def stratum(self, ratio: float) -> str:
+        """Table III's group of a ratio: ``"small"`` (< small), ``"medium"`` or ``"large"`` (> large)."""
+        if ratio < self.small:
+            return "small"
+        return "large" if ratio > self.large else "medium"
+
+
+@dataclass(frozen=True)
+class SegmenterCard:
+    """Which segmenter made the masks, and how its ratios are to be read.
+
+    `detection_limit` is the 95th percentile of the ratio that it finds in normal lungs.
+    """
+
+    name: str
+    version: str
+    cut_offs: CutOffs
+    detection_limit: float
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Lungs and infection on the CT grid: uint8 images of 0 and 1. Lungs INCLUDE the infection."""
+
+    right_lung: sitk.Image
+    left_lung: sitk.Image
+    infection: sitk.Image
+    segmenter: SegmenterCard
+
+    @property
+    def lungs(self) -> sitk.Image:
+        """Both lungs as one uint8 mask of 0 and 1."""
+        return sitk.Cast(sitk.Or(self.right_lung, self.left_lung), sitk.sitkUInt8)
+
+    @property
+    def ratio(self) -> float:
+        """Infection ratio r in [0, 1]: infection volume / lung volume on the CT grid."""
+        infected, lungs = volume_ml(self.infection), volume_ml(self.lungs)
+        return infected / lungs if lungs else 0.0
+
+
+def volume_ml(mask: sitk.Image) -> float:
+    """Volume of a mask's nonzero voxels in ml."""
+    voxel_mm3 = float(np.prod(mask.GetSpacing()))
+    return int(np.count_nonzero(sitk.GetArrayViewFromImage(mask))) * voxel_mm3 / 1000.0
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One member's evidence as a map: A^ in [0, 1], float32 on the network grid (Eq. 1, min-max per volume).
+
+    Min-max hides amplitude, so `raw_peak` (the largest value of A before it) always goes with the map.
+    A dead map (no positive evidence anywhere) is all zeros with `raw_peak` 0.
+    """
+
+    image: sitk.Image
+    raw_peak: float
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the network found no evidence of this sign anywhere."""
+        return self.raw_peak <= 0.0
+
+
+@dataclass(frozen=True)
+class MemberResult:
+    """What one network of the bundle said.
+
+    `logit` = `positive_evidence` - `negative_evidence` + `bias`, where the evidences are the means of
+    ReLU(w.f) and ReLU(-w.f) over the feature map; `probability` of COVID-19 is its sigmoid.
+    `attention` is the online attention, or Grad-CAM where `kind` is ``"baseline"``; `opposite` is the
+    same of the CAP evidence ReLU(-w.f).
+    """
+
+    name: str
+    sampling: str
+    kind: str
+    fold: int | None
+    logit: float
+    probability: float
+    positive_evidence: float
+    negative_evidence: float
+    bias: float
+    attention: Attention
+    opposite: Attention
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The ensemble's answer (Eq. 5): P = weight * P_US + (1 - weight) * P_SS.
+
+    `answer` is one of COVID, CAP and NO_PNEUMONIA (ratio below the segmenter's detection limit).
+    `other_side` is the probability that a ratio just across the nearest cut-off would give, where the
+    ratio lies close to one; else None.
+    """
+
+    answer: str
+    probability: float
+    weight: float
+    form: str
+    ratio: float
+    stratum: str
+    other_side: float | None = None
+
+
+@dataclass(frozen=True)
+class BundleCard:
+    """Which bundle decided, what it learned from and what it is for."""
+
+    name: str
+    version: str
+    learned_from: str
+    intended_use: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that `analyze` found in one CT. `attention` is A^ of the decision, float32 on the CT grid."""
+
+    segmentation: Segmentation
+    members: tuple[MemberResult, ...]
+    decision: Decision
+    attention: sitk.Image
+    opposite: sitk.Image
+    findings: tuple[Finding, ...]
+    bundle: BundleCard
+    ct_sha256: str
+    software: tuple[tuple[str, str], ...]
+
+    def member(self, sampling: str, kind: str = "attention") -> MemberResult:
+        """Return the first member with this sampling and kind; KeyError where the bundle has none."""
+        for member in self.members:
+            if (member.sampling, member.kind) == (sampling, kind):
+                return member
+        raise KeyError(f"the bundle {self.bundle.name} has no {kind} member with {sampling} sampling")

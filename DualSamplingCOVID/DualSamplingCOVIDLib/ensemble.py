@@ -1,0 +1,195 @@
+"""From two networks' probabilities to one decision: Eq. 5 as printed, as Table III implies it, or fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import ArrayLike, NDArray
+
+from .diagnosis import CAP, COVID, NO_PNEUMONIA, CutOffs, Decision, SegmenterCard
+
+EXTREME_WEIGHT = 0.35
+"""Eq. 5's w where the ratio is below `minimal` or above `large`."""
+
+MIDDLE_WEIGHT = 0.96
+"""Eq. 5's w for all other ratios."""
+
+THRESHOLD = 0.5
+NEAR = 0.10
+"""A ratio within this share of a cut-off is close to it: w jumps there."""
+
+_WEIGHTS_TRIED = np.linspace(0.0, 1.0, 101)
+
+Map = TypeVar("Map", sitk.Image, NDArray[np.float32])
+
+
+@dataclass(frozen=True)
+class FittedWeights:
+    """w on P_US per ratio bin: below `minimal`, from `minimal` to `large`, above `large`."""
+
+    cut_offs: CutOffs
+    below: float
+    between: float
+    above: float
+
+    def __post_init__(self) -> None:
+        if not all(0.0 <= w <= 1.0 for w in (self.below, self.between, self.above)):
+            raise ValueError(f"weights must lie in [0, 1], got {self.below}, {self.between}, {self.above}")
+
+    def weight(self, ratio: float) -> float:
+        """Return w on P_US of an infection ratio."""
+        return (self.below, self.between, self.above)[_bin(ratio, self.cut_offs)]
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Weights that never saw the case that they are used on.
+
+    `probabilities` [case] are the combined out-of-fold probabilities; `per_fold` the weights that each fold used
+    (fitted on the other folds), `for_test` those fitted on all folds, for cases of no fold.
+    """
+
+    probabilities: NDArray[np.float64]
+    per_fold: tuple[tuple[Hashable, FittedWeights], ...]
+    for_test: FittedWeights
+
+
+Form = str | FittedWeights
+"""``"equation"``, ``"table"`` or fitted weights."""
+
+
+def weight(ratio: float, cut_offs: CutOffs, form: Form = "equation") -> float:
+    """Return w, the share of P_US in the decision, for an infection ratio (Eq. 5).
+
+    Args:
+        ratio: infection volume / lung volume.
+        cut_offs: those of the segmenter that made the masks (fitted weights bring their own).
+        form: ``"equation"`` as printed; ``"table"`` puts the printed weight on P_SS, which is what Table III's middle
+            group shows; or `FittedWeights`.
+
+    Raises:
+        ValueError: no such form.
+    """
+    if isinstance(form, FittedWeights):
+        return form.weight(ratio)
+    printed = MIDDLE_WEIGHT if _bin(ratio, cut_offs) == 1 else EXTREME_WEIGHT
+    if form == "equation":
+        return printed
+    if form == "table":
+        return 1.0 - printed
+    raise ValueError(f"form must be 'equation', 'table' or fitted weights, got {form!r}")
+
+
+def combine(p_us: float, p_ss: float, ratio: float, cut_offs: CutOffs, form: Form = "equation") -> float:
+    """Return P = w P_US + (1 - w) P_SS (Eq. 5); arguments as in `weight`."""
+    w = weight(ratio, cut_offs, form)
+    return w * p_us + (1.0 - w) * p_ss
+
+
+def decide(p_us: float, p_ss: float, ratio: float, segmenter: SegmenterCard, form: Form = "equation") -> Decision:
+    """Return the ensemble's answer for one CT.
+
+    Below the segmenter's detection limit the answer is NO_PNEUMONIA, whatever the probability. Where the ratio lies
+    within 10 % of a cut-off of w, `other_side` tells the probability across it.
+    """
+    cut_offs = form.cut_offs if isinstance(form, FittedWeights) else segmenter.cut_offs
+    probability = combine(p_us, p_ss, ratio, cut_offs, form)
+    across = _across(ratio, cut_offs)
+    called = COVID if probability >= THRESHOLD else CAP
+    return Decision(
+        answer=NO_PNEUMONIA if ratio < segmenter.detection_limit else called,
+        probability=probability,
+        weight=weight(ratio, cut_offs, form),
+        form="fitted" if isinstance(form, FittedWeights) else form,
+        ratio=ratio,
+        stratum=segmenter.cut_offs.stratum(ratio),
+        other_side=None if across is None else combine(p_us, p_ss, across, cut_offs, form),
+    )
+
+
+def combine_maps(a_us: Map, a_ss: Map, w: float) -> Map:
+    """Return A^_DS = w A^_US + (1 - w) A^_SS of two maps on one grid."""
+    return w * a_us + (1.0 - w) * a_ss
+
+
+def fit_weights(
+    p_us: ArrayLike, p_ss: ArrayLike, ratios: ArrayLike, is_covid: ArrayLike, cut_offs: CutOffs
+) -> FittedWeights:
+    """Return the w of each ratio bin, to 0.01, that gives the least mean log loss.
+
+    Args:
+        p_us: out-of-fold probabilities [case] of COVID-19 with uniform sampling.
+        p_ss: the same with size-balanced sampling.
+        ratios: infection ratios [case].
+        is_covid: truth [case].
+        cut_offs: bounds of the bins.
+
+    A bin without cases, or where both networks agree, gets 0.5.
+    """
+    us, ss, ratio = (np.asarray(values, dtype=np.float64) for values in (p_us, p_ss, ratios))
+    covid = np.asarray(is_covid, dtype=bool)
+    if not len(us) == len(ss) == len(ratio) == len(covid):
+        raise ValueError("probabilities, ratios and truth must have one value a case")
+    bins = np.array([_bin(r, cut_offs) for r in ratio], dtype=int)
+    below, between, above = (
+        _best_weight(us[bins == index], ss[bins == index], covid[bins == index]) for index in range(3)
+    )
+    return FittedWeights(cut_offs, below, between, above)
+
+
+def cross_fit(
+    p_us: ArrayLike,
+    p_ss: ArrayLike,
+    ratios: ArrayLike,
+    is_covid: ArrayLike,
+    folds: Sequence[Hashable],
+    cut_offs: CutOffs,
+) -> CrossFitted:
+    """Fit weights so that fold k uses what was fitted on the other folds; arguments as in `fit_weights`.
+
+    Raises:
+        ValueError: fewer than two folds.
+    """
+    us, ss, ratio = (np.asarray(values, dtype=np.float64) for values in (p_us, p_ss, ratios))
+    covid = np.asarray(is_covid, dtype=bool)
+    names = list(dict.fromkeys(folds))
+    if len(names) < 2:
+        raise ValueError("cross-fitting needs at least two folds")
+    combined = np.empty(len(us))
+    per_fold = []
+    for name in names:
+        own = np.array([fold == name for fold in folds])
+        fitted = fit_weights(us[~own], ss[~own], ratio[~own], covid[~own], cut_offs)
+        per_fold.append((name, fitted))
+        for case in np.flatnonzero(own):
+            combined[case] = combine(us[case], ss[case], ratio[case], cut_offs, fitted)
+    return CrossFitted(combined, tuple(per_fold), fit_weights(us, ss, ratio, covid, cut_offs))
+
+
+def _bin(ratio: float, cut_offs: CutOffs) -> int:
+    if ratio < cut_offs.minimal:
+        return 0
+    return 2 if ratio > cut_offs.large else 1
+
+
+def _across(ratio: float, cut_offs: CutOffs) -> float | None:
+    """Return a ratio just beyond the cut-off of w that `ratio` is close to, or None."""
+    if abs(ratio - cut_offs.minimal) <= NEAR * cut_offs.minimal:
+        return cut_offs.minimal if ratio < cut_offs.minimal else float(np.nextafter(cut_offs.minimal, 0.0))
+    if abs(ratio - cut_offs.large) <= NEAR * cut_offs.large:
+        return cut_offs.large if ratio > cut_offs.large else float(np.nextafter(cut_offs.large, 1.0))
+    return None
+
+
+def _best_weight(p_us: NDArray[np.float64], p_ss: NDArray[np.float64], covid: NDArray[np.bool_]) -> float:
+    if not len(covid):
+        return 0.5
+    w = _WEIGHTS_TRIED[:, None]
+    p = np.clip(w * p_us + (1.0 - w) * p_ss, 1e-6, 1.0 - 1e-6)
+    loss = np.round(-np.log(np.where(covid, p, 1.0 - p)).mean(axis=1), 9)
+    best = _WEIGHTS_TRIED[loss == loss.min()]
+    return round(float(best[np.argmin(np.abs(best - 0.5))]), 2)

@@ -1,0 +1,158 @@
+"""The five figures of Tables II and III: positive is COVID-19, the threshold 0.5, F1 the mean over both classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts of cases; positive is COVID-19. A figure without cases to stand on is NaN."""
+
+    true_positive: int
+    false_negative: int
+    true_negative: int
+    false_positive: int
+
+    def __post_init__(self) -> None:
+        if min(dataclasses.astuple(self)) < 0:
+            raise ValueError(f"counts cannot be negative, got {dataclasses.astuple(self)}")
+
+    def __add__(self, other: Confusion) -> Confusion:
+        """Return the counts of both groups together."""
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Confusion(*(a + b for a, b in pairs))
+
+    @property
+    def covid(self) -> int:
+        """Number of COVID-19 cases."""
+        return self.true_positive + self.false_negative
+
+    @property
+    def cap(self) -> int:
+        """Number of CAP cases."""
+        return self.true_negative + self.false_positive
+
+    @property
+    def accuracy(self) -> float:
+        """Share of all cases that were answered rightly."""
+        return _share(self.true_positive + self.true_negative, self.covid + self.cap)
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of the COVID-19 cases that were found."""
+        return _share(self.true_positive, self.covid)
+
+    @property
+    def specificity(self) -> float:
+        """Share of the CAP cases that were found."""
+        return _share(self.true_negative, self.cap)
+
+    @property
+    def f1(self) -> float:
+        """Macro-F1: the mean of both classes' F1."""
+        wrong = self.false_negative + self.false_positive
+        covid = _share(2 * self.true_positive, 2 * self.true_positive + wrong)
+        cap = _share(2 * self.true_negative, 2 * self.true_negative + wrong)
+        return (covid + cap) / 2
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row of Table II; NaN where a class is missing."""
+
+    auc: float
+    accuracy: float
+    sensitivity: float
+    specificity: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """All validation folds together, and the mean AUC of the single folds beside the pooled one."""
+
+    scores: Scores
+    confusion: Confusion
+    mean_fold_auc: float
+
+
+def confusion(probabilities: ArrayLike, is_covid: ArrayLike) -> Confusion:
+    """Count the answers at threshold 0.5 (0.5 itself is COVID-19) of probabilities [case] against truth [case]."""
+    p, covid = _checked(probabilities, is_covid)
+    called = p >= THRESHOLD
+    return Confusion(
+        true_positive=int(np.sum(called & covid)),
+        false_negative=int(np.sum(~called & covid)),
+        true_negative=int(np.sum(~called & ~covid)),
+        false_positive=int(np.sum(called & ~covid)),
+    )
+
+
+def auc(probabilities: ArrayLike, is_covid: ArrayLike) -> float:
+    """Return the area under the ROC curve; NaN where only one class is present."""
+    from sklearn.metrics import roc_auc_score
+
+    p, covid = _checked(probabilities, is_covid)
+    return float(roc_auc_score(covid, p)) if covid.any() and not covid.all() else math.nan
+
+
+def scores(probabilities: ArrayLike, is_covid: ArrayLike) -> Scores:
+    """Return all five figures of probabilities [case] of COVID-19 against truth [case]."""
+    counts = confusion(probabilities, is_covid)
+    return Scores(
+        auc=auc(probabilities, is_covid),
+        accuracy=counts.accuracy,
+        sensitivity=counts.sensitivity,
+        specificity=counts.specificity,
+        f1=counts.f1,
+    )
+
+
+def pooled(folds: Sequence[tuple[ArrayLike, ArrayLike]]) -> Pooled:
+    """Pool the (probabilities, truth) of the validation folds, as the paper's TV columns do."""
+    if not folds:
+        raise ValueError("there are no folds to pool")
+    p = np.concatenate([np.asarray(probabilities, dtype=np.float64) for probabilities, _ in folds])
+    covid = np.concatenate([np.asarray(truth, dtype=bool) for _, truth in folds])
+    fold_aucs = [value for value in (auc(*fold) for fold in folds) if not math.isnan(value)]
+    mean = float(np.mean(fold_aucs)) if fold_aucs else math.nan
+    return Pooled(scores(p, covid), confusion(p, covid), mean)
+
+
+def mean_std(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation (ddof 1), as the paper's test columns do; NaN std of one value."""
+    if not values:
+        raise ValueError("there are no values to average")
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def mean_std_scores(models: Sequence[Scores]) -> tuple[Scores, Scores]:
+    """Return the mean and the standard deviation of each figure over the models of the folds."""
+    figures = zip(*(dataclasses.astuple(model) for model in models), strict=True)
+    pairs = [mean_std(figure) for figure in figures]
+    if not pairs:
+        raise ValueError("there are no models to average")
+    means, deviations = zip(*pairs, strict=True)
+    return Scores(*means), Scores(*deviations)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+def _checked(probabilities: ArrayLike, is_covid: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    p, covid = np.asarray(probabilities, dtype=np.float64), np.asarray(is_covid, dtype=bool)
+    if p.ndim != 1 or p.shape != covid.shape:
+        raise ValueError(f"probabilities {p.shape} and truth {covid.shape} must both have one value a case")
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError("probabilities must lie in [0, 1]")
+    return p, covid

@@ -1,0 +1,163 @@
+"""Results by infection ratio (Table III), cut-offs for other segmenters, and intervals that respect patients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..diagnosis import CutOffs
+from .metrics import Confusion, Scores, confusion, scores
+
+STRATA = ("small", "medium", "large")
+
+Metric = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
+"""(probabilities [case], truth [case]) -> figure; NaN where it is not defined."""
+
+
+@dataclass(frozen=True)
+class StratumScores:
+    """One group of Table III: its figures and the counts that they rest on."""
+
+    stratum: str
+    scores: Scores
+    confusion: Confusion
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure and its bootstrap interval; `resamples` counts those in which the figure was defined."""
+
+    estimate: float
+    low: float
+    high: float
+    resamples: int
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """Which share of a pneumonia cohort has a ratio below `minimal`, below `small` and above `large`."""
+
+    below_minimal: float
+    below_small: float
+    above_large: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.below_minimal < self.below_small < 1 - self.above_large < 1:
+            raise ValueError(f"the shares leave a stratum empty: {self}")
+
+
+PAPER_PROPORTIONS = Proportions(below_minimal=0.30, below_small=989 / 2186, above_large=696 / 2186)
+"""The TV set's: strata from Table III's counts; below `minimal` derived from "approximately 1.5" (section III-C), which
+makes 60 % of the 1092 CAP smaller (the few COVID-19 cases there are not reported)."""
+
+
+def strata_of(ratios: ArrayLike, cut_offs: CutOffs) -> tuple[str, ...]:
+    """Return each ratio's stratum: ``"small"``, ``"medium"`` or ``"large"``."""
+    return tuple(cut_offs.stratum(float(ratio)) for ratio in np.asarray(ratios, dtype=np.float64))
+
+
+def by_stratum(
+    probabilities: ArrayLike, is_covid: ArrayLike, ratios: ArrayLike, cut_offs: CutOffs
+) -> tuple[StratumScores, ...]:
+    """Return the figures of the small, medium and large group, in this order; NaN where a group lacks a class.
+
+    Args:
+        probabilities: of COVID-19 [case].
+        is_covid: truth [case].
+        ratios: infection ratios [case] of the segmenter that the cut-offs belong to.
+        cut_offs: bounds of the groups.
+    """
+    p, covid = np.asarray(probabilities, dtype=np.float64), np.asarray(is_covid, dtype=bool)
+    groups = np.array(strata_of(ratios, cut_offs))
+    if not p.shape == covid.shape == groups.shape:
+        raise ValueError("probabilities, truth and ratios must have one value a case")
+    return tuple(
+        StratumScores(
+            name, scores(p[groups == name], covid[groups == name]), confusion(p[groups == name], covid[groups == name])
+        )
+        for name in STRATA
+    )
+
+
+def patient_bootstrap(
+    metric: Metric,
+    probabilities: ArrayLike,
+    is_covid: ArrayLike,
+    patients: Sequence[Hashable],
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return a percentile interval from resampling PATIENTS with replacement, each with all of their scans.
+
+    Args:
+        metric: such as `metrics.auc`.
+        probabilities: of COVID-19 [case].
+        is_covid: truth [case].
+        patients: whose scan each case is [case].
+        resamples: how often patients are drawn; draws in which the figure is not defined are left out.
+        level: coverage of the interval.
+        seed: of the random draws.
+    """
+    p, covid = np.asarray(probabilities, dtype=np.float64), np.asarray(is_covid, dtype=bool)
+    if not len(p) == len(covid) == len(patients):
+        raise ValueError("probabilities, truth and patients must have one value a case")
+    scans: dict[Hashable, list[int]] = {}
+    for case, patient in enumerate(patients):
+        scans.setdefault(patient, []).append(case)
+    clusters = [np.array(cases) for cases in scans.values()]
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(resamples if clusters else 0):
+        drawn = np.concatenate([clusters[index] for index in random.integers(len(clusters), size=len(clusters))])
+        value = metric(p[drawn], covid[drawn])
+        if not math.isnan(value):
+            found.append(value)
+    if not found:
+        return Interval(metric(p, covid), math.nan, math.nan, 0)
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(metric(p, covid), float(low), float(high), len(found))
+
+
+def proportions(ratios: ArrayLike, cut_offs: CutOffs) -> Proportions:
+    """Return the shares of a cohort whose ratios are trusted, such as a phantom's true ones.
+
+    Raises:
+        ValueError: a stratum is empty.
+    """
+    r = np.asarray(ratios, dtype=np.float64)
+    if not len(r):
+        raise ValueError("there are no ratios")
+    return Proportions(
+        below_minimal=float(np.mean(r < cut_offs.minimal)),
+        below_small=float(np.mean(r < cut_offs.small)),
+        above_large=float(np.mean(r > cut_offs.large)),
+    )
+
+
+def fit_cut_offs(ratios_found: ArrayLike, reference: Proportions = PAPER_PROPORTIONS) -> CutOffs:
+    """Return cut-offs at which a segmenter's ratios fall into strata of the reference's proportions.
+
+    Args:
+        ratios_found: infection ratios [case] of the pneumonia cases, as the segmenter finds them (normals left out).
+        reference: the shares to keep: the paper's, or `proportions` of the true ratios.
+
+    Ties (many ratios of 0) are parted just above them, since cut-offs must rise between 0 and 1.
+
+    Raises:
+        ValueError: no ratio is above 0, or too few different ones to tell strata apart.
+    """
+    found = np.asarray(ratios_found, dtype=np.float64)
+    positive = found[found > 0]
+    if not len(positive):
+        raise ValueError("no case has an infection ratio above 0: cut-offs cannot be fitted")
+    shares = [reference.below_minimal, reference.below_small, 1 - reference.above_large]
+    minimal, small, large = (float(cut) for cut in np.quantile(found, shares))
+    minimal = max(minimal, float(positive.min()) / 2)
+    small = max(small, minimal * (1 + 1e-6))
+    large = max(large, small * (1 + 1e-6))
+    return CutOffs(minimal, small, large)

@@ -1,0 +1,18 @@
+"""Synthetic chest CTs with known lungs, infection and class: to learn from, to test with and to demonstrate."""
+
+from .acquisition import Nuisances, draw_nuisances
+from .cohort import PlannedCase, cohort_plan, draw_case, write_cohort
+from .generate import NORMAL, Phantom, draw_ratio, make_phantom
+
+__all__ = [
+    "NORMAL",
+    "Nuisances",
+    "Phantom",
+    "PlannedCase",
+    "cohort_plan",
+    "draw_case",
+    "draw_nuisances",
+    "draw_ratio",
+    "make_phantom",
+    "write_cohort",
+]

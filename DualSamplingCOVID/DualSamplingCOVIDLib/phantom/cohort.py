@@ -1,0 +1,137 @@
+"""Whole cohorts of phantoms: drawn with the paper's mix of classes and infection ratios, written with a manifest."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..diagnosis import CAP, COVID
+from ..progress import Progress, silent
+from .generate import NORMAL, STRATA, draw_ratio, make_phantom
+
+COLUMNS = ("case_id", "patient_id", "image", "label", "lungs", "infection", "site", "age", "sex", "split")
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """One phantom to be made: `make_phantom(seed, label, ratio=ratio)`; `ratio` is None for normal lungs."""
+
+    case_id: str
+    patient_id: str
+    seed: int
+    label: str
+    ratio: float | None
+    site: str
+    age: int
+    sex: str
+    split: str
+
+
+def draw_case(seed: int) -> tuple[str, float]:
+    """Draw a label (COVID-19 or CAP, equally likely) and its infection ratio (Table III, TV set)."""
+    rng = np.random.default_rng([seed, 0])
+    label = COVID if rng.random() < 0.5 else CAP
+    return label, draw_ratio(label, rng)
+
+
+def cohort_plan(cases: int, seed: int, normals: float = 0.0) -> tuple[PlannedCase, ...]:
+    """Plan a cohort: `normals` of the cases have no disease, half of the others COVID-19, half CAP.
+
+    The ratios' strata follow Table III (TV set) as closely as whole cases can. One case in five is in the
+    split "test", the others in "train". The same arguments give the same plan.
+
+    Raises:
+        ValueError: `cases` below 1, or `normals` outside [0, 1].
+    """
+    if cases < 1 or not 0 <= normals <= 1:
+        raise ValueError(f"a cohort needs at least one case and normals in [0, 1], got {cases} and {normals}")
+    rng = np.random.default_rng([seed, 8])
+    healthy = round(cases * normals)
+    covid = (cases - healthy + 1) // 2
+    contents: list[tuple[str, float | None]] = [(NORMAL, None)] * healthy
+    contents += _stratified(COVID, covid, rng) + _stratified(CAP, cases - healthy - covid, rng)
+    seeds = rng.choice(2**31 - 1, cases, replace=False)
+    order = rng.permutation(cases)
+    return tuple(_planned(number, int(seeds[number]), contents[which], rng) for number, which in enumerate(order))
+
+
+def _stratified(label: str, amount: int, rng: np.random.Generator) -> list[tuple[str, float | None]]:
+    """Draw `amount` ratios of a label, each stratum with its share (largest remainders)."""
+    strata = STRATA[label]
+    shares = np.array([count for _, _, count in strata], float)
+    exact = amount * shares / shares.sum()
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(counts - exact)[: amount - counts.sum()]] += 1
+    return [
+        (label, float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+        for (low, high, _), count in zip(strata, counts, strict=True)
+        for _ in range(count)
+    ]
+
+
+def _planned(number: int, seed: int, content: tuple[str, float | None], rng: np.random.Generator) -> PlannedCase:
+    label, ratio = content
+    return PlannedCase(
+        case_id=f"phantom-{number:04d}",
+        patient_id=f"patient-{number:04d}",
+        seed=seed,
+        label=label,
+        ratio=ratio,
+        site=f"site-{rng.integers(1, 5)}",
+        age=int(np.clip(rng.normal(50, 15), 18, 90)),
+        sex=str(rng.choice(["F", "M"])),
+        split="test" if rng.random() < 0.2 else "train",
+    )
+
+
+def write_cohort(
+    folder: Path,
+    cases: int,
+    seed: int,
+    progress: Progress = silent,
+    normals: float = 0.0,
+    spacing_mm: tuple[float, float, float] | None = None,
+) -> tuple[PlannedCase, ...]:
+    """Write a cohort: `<case>/ct.nii.gz`, `lungs.nii.gz` (1 right, 2 left), `infection.nii.gz`, and `cohort.csv`.
+
+    Two processes share the work; paths in the manifest are relative to `folder`. `spacing_mm`
+    (x, y, z) makes all CTs alike, else each draws its own. Returns the plan.
+    """
+    plan = cohort_plan(cases, seed, normals)
+    folder.mkdir(parents=True, exist_ok=True)
+    progress("phantoms", 0.0)
+    with ProcessPoolExecutor(min(2, cases), mp_context=multiprocessing.get_context("spawn")) as pool:
+        pending = [pool.submit(write_case, folder, case, spacing_mm) for case in plan]
+        try:
+            for done, future in enumerate(as_completed(pending), start=1):
+                future.result()
+                progress("phantoms", done / cases)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    with (folder / "cohort.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(_row(case) for case in plan)
+    return plan
+
+
+def write_case(folder: Path, case: PlannedCase, spacing_mm: tuple[float, float, float] | None = None) -> None:
+    """Make one planned phantom and write its three images into `folder / case_id`."""
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    phantom = make_phantom(case.seed, case.label, ratio=case.ratio, spacing_mm=spacing_mm)
+    lungs = sitk.Cast(phantom.right_lung + 2 * phantom.left_lung, sitk.sitkUInt8)
+    (folder / case.case_id).mkdir(exist_ok=True)
+    for name, image in (("ct", phantom.ct), ("lungs", lungs), ("infection", phantom.infection)):
+        sitk.WriteImage(image, str(folder / case.case_id / f"{name}.nii.gz"), True, 1)
+
+
+def _row(case: PlannedCase) -> tuple[object, ...]:
+    files = [f"{case.case_id}/{name}.nii.gz" for name in ("ct", "lungs", "infection")]
+    return (case.case_id, case.patient_id, files[0], case.label, *files[1:], case.site, case.age, case.sex, case.split)

@@ -1,0 +1,115 @@
+"""One phantom from one seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..diagnosis import CAP, COVID
+from .acquisition import Nuisances, draw_nuisances, scan
+from .anatomy import BodyPlan, draw_body, shape_chest
+from .fields import Grid
+from .lesions import infect
+from .tissue import paint_healthy
+
+NORMAL = "normal"
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A synthetic chest CT and the truth about it.
+
+    `ct` is int16 HU with axes L, P, S; the masks are uint8 of 0 and 1 in its geometry, and the lungs INCLUDE the
+    infection. `label` is "COVID-19", "CAP" or "normal"; `ratio` is infected volume / lung volume of these masks.
+    """
+
+    ct: sitk.Image
+    right_lung: sitk.Image
+    left_lung: sitk.Image
+    infection: sitk.Image
+    label: str
+    ratio: float
+    nuisances: Nuisances
+
+
+def make_phantom(
+    seed: int,
+    label: str,
+    *,
+    ratio: float | None = None,
+    spacing_mm: tuple[float, float, float] | None = None,
+    max_size: tuple[int, int, int] = (240, 220, 220),
+) -> Phantom:
+    """Make the phantom of this seed: the same arguments give the same voxels.
+
+    Args:
+        seed: not negative; decides person, scanner and lesions.
+        label: "COVID-19", "CAP" or "normal".
+        ratio: wanted infection ratio in (0, 1); drawn from the label's strata when None. Normal lungs have none.
+        spacing_mm: voxel size (x, y, z) in mm; drawn when None.
+        max_size: most voxels along x, y and z; the voxels grow where the body would not fit.
+
+    Raises:
+        ValueError: an unknown label, or a ratio outside (0, 1).
+    """
+    if label not in (COVID, CAP, NORMAL):
+        raise ValueError(f"label must be {COVID!r}, {CAP!r} or {NORMAL!r}, got {label!r}")
+    if ratio is not None and not 0 < ratio < 1:
+        raise ValueError(f"ratio must lie between 0 and 1, got {ratio}")
+    nuisances = draw_nuisances(seed)
+    plan = draw_body(nuisances.body_scale, nuisances.fat_mm, np.random.default_rng([seed, 2]))
+    grid = _field_of_view(plan, spacing_mm or nuisances.spacing_mm, max_size, np.random.default_rng([seed, 3]))
+    nuisances = dataclasses.replace(nuisances, spacing_mm=grid.spacing)
+    rng = np.random.default_rng([seed, 4])
+    chest = shape_chest(plan, grid, rng)
+    healthy = paint_healthy(chest, rng)
+    hu, infection = healthy.hu, np.zeros(grid.shape, bool)
+    if label != NORMAL:
+        wanted = ratio if ratio is not None else draw_ratio(label, np.random.default_rng([seed, 5]))
+        hu, infection = infect(chest, healthy, label, wanted, np.random.default_rng([seed, 6]))
+    ct = scan(hu, grid, nuisances, np.random.default_rng([seed, 7]))
+    true_ratio = float(infection.sum() / chest.lungs.sum())
+    masks = [_image(mask.astype(np.uint8), grid) for mask in (chest.right, chest.left, infection)]
+    return Phantom(_image(ct, grid), masks[0], masks[1], masks[2], label, true_ratio, nuisances)
+
+
+STRATA: dict[str, tuple[tuple[float, float, int], ...]] = {
+    COVID: ((0.0005, 0.005, 151), (0.005, 0.030, 318), (0.030, 0.40, 625)),
+    CAP: ((0.0005, 0.005, 838), (0.005, 0.030, 183), (0.030, 0.20, 71)),
+}
+"""Bounds of the infection ratio, and how many scans of the paper's training set lie between them (Table III, TV)."""
+
+
+def draw_ratio(label: str, rng: np.random.Generator) -> float:
+    """Draw an infection ratio as the paper's Table III has them: a stratum by its count, log-uniform inside it."""
+    strata = STRATA[label]
+    counts = np.array([count for _, _, count in strata])
+    low, high, _ = strata[int(rng.choice(len(strata), p=counts / counts.sum()))]
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _field_of_view(
+    plan: BodyPlan, spacing: tuple[float, float, float], max_size: tuple[int, int, int], rng: np.random.Generator
+) -> Grid:
+    """Lay the voxel grid round the chest: sides may be cut by the field of view, the lungs never."""
+    wide = plan.half_width + rng.uniform(0.4, 1.0) * (plan.wall + plan.fat) + 12
+    front = plan.half_depth + plan.wall + rng.uniform(0.8, 1.2) * plan.fat + 8
+    back = plan.half_depth + plan.wall + plan.fat + rng.uniform(10, 45)
+    bottom = plan.half_depth * -0.25 - rng.uniform(15, 40)
+    low = (-wide + rng.uniform(-4, 4), -front, bottom)
+    high = (wide + rng.uniform(-4, 4), back, plan.height + rng.uniform(12, 30))
+    step = [
+        max(voxel, (stop - start) / most) for voxel, start, stop, most in zip(spacing, low, high, max_size, strict=True)
+    ]
+    return Grid.between(low, high, (step[0], step[1], step[2]))
+
+
+def _image(array: np.ndarray, grid: Grid) -> sitk.Image:
+    """Wrap an array [k, j, i] as an image with the grid's geometry (axes L, P, S)."""
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin((float(grid.x[0]), float(grid.y[0]), float(grid.z[0])))
+    return image

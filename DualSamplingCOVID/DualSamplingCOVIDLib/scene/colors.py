@@ -1,0 +1,43 @@
+"""The attention layer's colours: from transparent to hot, one table entry for each hundredth of A^."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+LEVELS = 100
+TABLE_NAME = "Dual-sampling attention"
+PEAK_OPACITY = 0.8
+
+
+def attentionColors() -> np.ndarray:
+    """Return the table as float64 [101, 4]: red, green, blue and alpha in [0, 1] of the label values 0..100.
+
+    Hue runs from dark red over orange to light yellow, never to white, so that the hottest voxel still
+    differs from bright lung; alpha grows linearly from 0, so that weak evidence never hides the CT.
+    """
+    level = np.arange(LEVELS + 1) / LEVELS
+    red = np.clip(0.5 + 1.5 * level, 0.0, 1.0)
+    green = np.clip(1.5 * level - 0.5, 0.0, 1.0)
+    blue = np.clip(2.0 * level - 1.5, 0.0, 0.5)
+    return np.stack([red, green, blue, PEAK_OPACITY * level], axis=1)
+
+
+def attentionColorNode(scene: Any) -> Any:
+    """Return the scene's attention colour table (`vtkMRMLColorTableNode`), added where the scene has none.
+
+    Each entry is named by its value, which is what the Data Probe shows under the mouse.
+    """
+    existing = scene.GetFirstNodeByName(TABLE_NAME)
+    if existing is not None and existing.IsA("vtkMRMLColorTableNode"):
+        return existing
+    node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", TABLE_NAME)
+    node.SetTypeToUser()
+    node.SetNumberOfColors(LEVELS + 1)
+    for value, rgba in enumerate(attentionColors()):
+        node.SetColor(value, str(value), *(float(channel) for channel in rgba))
+    node.GetLookupTable().SetTableRange(0, LEVELS)
+    # Slicer does not save a colour node that is hidden from editors, which is how it makes them.
+    node.SetHideFromEditors(False)
+    return node

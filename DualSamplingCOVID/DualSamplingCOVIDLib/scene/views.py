@@ -1,0 +1,122 @@
+"""Reading a diagnosis: axial and coronal side by side, the attention layer over the CT, at the finding.
+
+Only MRML nodes are touched: in Slicer the application's views follow, on slicer-core a written scene does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..diagnosis import Diagnosis
+from .nodes import DiagnosisNodes
+
+READING_LAYOUT = 597
+AXIAL_VIEW, CORONAL_VIEW, SAGITTAL_VIEW = "Red", "Green", "Yellow"
+_SLICE_AXES = {AXIAL_VIEW: ("Axial", 2), CORONAL_VIEW: ("Coronal", 1), SAGITTAL_VIEW: ("Sagittal", 0)}
+_LAYOUT_ITEM = (
+    '<item><view class="vtkMRMLSliceNode" singletontag="{tag}">'
+    '<property name="orientation" action="default">{orientation}</property>'
+    '<property name="viewlabel" action="default">{label}</property>'
+    '<property name="viewcolor" action="default">{color}</property></view></item>'
+)
+_LAYOUT = (
+    '<layout type="horizontal" split="true">'
+    + _LAYOUT_ITEM.format(tag=AXIAL_VIEW, orientation="Axial", label="R", color="#F34A33")
+    + _LAYOUT_ITEM.format(tag=CORONAL_VIEW, orientation="Coronal", label="G", color="#6EB04B")
+    + "</layout>"
+)
+
+
+def useReadingLayout(scene: Any) -> int:
+    """Show axial and coronal side by side; return the layout that was shown before, for `restoreLayout`."""
+    layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    previous = int(layout.GetViewArrangement())
+    if not layout.IsLayoutDescription(READING_LAYOUT):
+        layout.AddLayoutDescription(READING_LAYOUT, _LAYOUT)
+    layout.SetViewArrangement(READING_LAYOUT)
+    return previous
+
+
+def restoreLayout(scene: Any, previous: int) -> None:
+    """Bring the layout back that `useReadingLayout` returned, unless the user has chosen another one since."""
+    layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if layout.GetViewArrangement() == READING_LAYOUT:
+        layout.SetViewArrangement(previous)
+
+
+def showDiagnosis(scene: Any, nodes: DiagnosisNodes, diagnosis: Diagnosis) -> None:
+    """Show CT and attention layer in the slice views, linked, fitted to the CT and placed at `focusPoint`.
+
+    The sagittal view, hidden in the reading layout, follows too. Views that the scene does not have are left out.
+    """
+    focus = focusPoint(diagnosis)
+    bounds = np.zeros(6)
+    nodes.ct.GetRASBounds(bounds)
+    for tag, (orientation, normal) in _SLICE_AXES.items():
+        composite, sliceNode = _compositeNode(scene, tag), scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
+        if composite is not None and sliceNode is not None:
+            _showLayers(composite, nodes)
+            sliceNode.SetOrientation(orientation)
+            _placeSlice(sliceNode, normal, bounds, focus)
+
+
+def focusPoint(diagnosis: Diagnosis) -> np.ndarray:
+    """Return where to look first, RAS mm [3]: the infected voxel nearest the infection's centre.
+
+    Without infection it is the peak of the attention, and with a dead map the centre of the grid.
+    """
+    infection, attention = diagnosis.segmentation.infection, diagnosis.attention
+    infected = np.argwhere(sitk.GetArrayViewFromImage(infection))
+    if len(infected):
+        offsets = (infected - infected.mean(axis=0)) * np.asarray(infection.GetSpacing()[::-1])
+        return _ras(infection, infected[np.argmin((offsets**2).sum(axis=1))])
+    array = sitk.GetArrayViewFromImage(attention)
+    if array.max() > 0:
+        return _ras(attention, np.asarray(np.unravel_index(np.argmax(array), array.shape)))
+    return _ras(attention, np.asarray(array.shape) // 2)
+
+
+def _ras(image: sitk.Image, kji: np.ndarray) -> np.ndarray:
+    """Return the RAS millimetres of the voxel [k, j, i] of an image."""
+    lps = image.TransformIndexToPhysicalPoint([int(index) for index in kji[::-1]])
+    return np.array([-lps[0], -lps[1], lps[2]])
+
+
+def _compositeNode(scene: Any, layoutName: str) -> Any:
+    """Return the composite node of a slice view, None where the scene has no such view."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+        if node.GetLayoutName() == layoutName:
+            return node
+    return None
+
+
+def _showLayers(composite: Any, nodes: DiagnosisNodes) -> None:
+    """Show the attention labels over the CT, and link the view."""
+    composite.SetBackgroundVolumeID(nodes.ct.GetID())
+    composite.SetForegroundVolumeID(None)
+    composite.SetLabelVolumeID(nodes.attention.GetID())
+    composite.SetLabelOpacity(1.0)
+    composite.SetLinkedControl(True)
+
+
+def _placeSlice(sliceNode: Any, normal: int, bounds: np.ndarray, focus: np.ndarray) -> None:
+    """Cut at the focus, and show the whole CT around its centre with the view's own aspect.
+
+    `normal` is the RAS axis across the slice, `bounds` the CT's RAS box (low, high of each axis) in mm.
+    """
+    low, high = bounds[0::2], bounds[1::2]
+    centre = (low + high) / 2.0
+    centre[normal] = focus[normal]
+    for row in range(3):
+        sliceNode.GetSliceToRAS().SetElement(row, 3, float(centre[row]))
+    width_pixels, height_pixels, _ = sliceNode.GetDimensions()
+    width_mm, height_mm = np.delete(high - low, normal)
+    millimetres = max(width_mm / max(width_pixels, 1), height_mm / max(height_pixels, 1))
+    thickness = float(sliceNode.GetFieldOfView()[2])
+    sliceNode.SetXYZOrigin(0.0, 0.0, 0.0)
+    sliceNode.SetFieldOfView(float(millimetres * width_pixels), float(millimetres * height_pixels), thickness)
+    sliceNode.UpdateMatrices()

@@ -1,0 +1,103 @@
+"""Masks that a person gives, in place of a segmenter's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..diagnosis import Segmentation, SegmenterCard
+from ..errors import InputError
+from ..progress import Progress, silent
+from .protocol import Segmenter
+
+LEAST_SHARE = 0.1
+
+
+class GivenMasks:
+    """Another segmenter whose lungs, infection or both are replaced by given masks (nonzero = inside).
+
+    Infection is always cut to the lungs.
+    """
+
+    def __init__(self, other: Segmenter, lungs: sitk.Image | None = None, infection: sitk.Image | None = None) -> None:
+        """Wrap `other`, which is only asked for what is not given.
+
+        Args:
+            other: Segmenter for the rest, and for the card.
+            lungs: Both lungs on any grid, or None.
+            infection: Infection on any grid, or None.
+        """
+        self._other = other
+        self._lungs = lungs
+        self._infection = infection
+
+    @property
+    def card(self) -> SegmenterCard:
+        """The other's card, its name telling which masks were given."""
+        given = [n for n, mask in (("lungs", self._lungs), ("infection", self._infection)) if mask is not None]
+        card = self._other.card
+        return replace(card, name=f"{card.name} with given {' and '.join(given)}") if given else card
+
+    def segment(self, ct: sitk.Image, progress: Progress = silent) -> Segmentation:
+        """Segment a CT (see `Segmenter.segment`).
+
+        Raises:
+            InputError: the given lungs do not meet the CT.
+        """
+        lungs = None if self._lungs is None else _on_grid(self._lungs, ct)
+        if lungs is not None and not sitk.GetArrayViewFromImage(lungs).any():
+            raise InputError("the given lung mask is empty on this CT: is it of another scan?")
+        infection = None if self._infection is None else _on_grid(self._infection, ct)
+        if lungs is not None and infection is not None:
+            right, left = split_by_geometry(lungs)
+        else:
+            found = self._other.segment(ct, progress)
+            right, left = (found.right_lung, found.left_lung) if lungs is None else split_by_geometry(lungs)
+            infection = found.infection if infection is None else infection
+        return Segmentation(right, left, sitk.And(infection, sitk.Or(right, left)), self.card)
+
+
+def split_by_geometry(lungs: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """Part a mask of both lungs in right and left by place alone.
+
+    The two lungs' cores (what is left after shrinking until they part) claim every voxel that is nearer to them.
+
+    Args:
+        lungs: uint8 mask of 0 and 1, of any direction.
+
+    Returns:
+        Right and left lung, uint8 masks of 0 and 1 with the geometry of `lungs`.
+    """
+    voxels = sitk.GetArrayViewFromImage(lungs) > 0
+    to_left = np.array(lungs.GetDirection()).reshape(3, 3)[0] * lungs.GetSpacing()
+    k, j, i = (np.arange(n) for n in voxels.shape)
+    x = (k * to_left[2])[:, None, None] + (j * to_left[1])[None, :, None] + (i * to_left[0])[None, None, :]
+    sampling = lungs.GetSpacing()[::-1]
+    inner = ndimage.distance_transform_edt(np.pad(voxels, 1), sampling=sampling)[1:-1, 1:-1, 1:-1]
+    is_right = x < np.median(x[voxels])
+    for shrink_mm in (0.0, 2.0, 4.0, 6.0, 9.0, 12.0, 16.0):
+        labels, count = ndimage.label(inner > shrink_mm)
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        if count < 2 or np.sort(sizes)[-2] < LEAST_SHARE * sizes.sum():
+            continue
+        first, second = (int(n) + 1 for n in np.argsort(sizes)[::-1][:2])
+        right, left = (first, second) if x[labels == first].mean() < x[labels == second].mean() else (second, first)
+        to_right, to_left_mm = (ndimage.distance_transform_edt(labels != n, sampling=sampling) for n in (right, left))
+        is_right = to_right <= to_left_mm
+        break
+    return _as_image(voxels & is_right, lungs), _as_image(voxels & ~is_right, lungs)
+
+
+def _on_grid(mask: sitk.Image, ct: sitk.Image) -> sitk.Image:
+    """The mask's nonzero voxels on the CT grid: unchanged where the grids agree, else linear cut at one half."""
+    soft = sitk.Cast(sitk.NotEqual(mask, 0), sitk.sitkFloat32)
+    return sitk.BinaryThreshold(sitk.Resample(soft, ct, sitk.Transform(), sitk.sitkLinear, 0.0), 0.5, 2.0)
+
+
+def _as_image(voxels: np.ndarray, like: sitk.Image) -> sitk.Image:
+    image = sitk.GetImageFromArray(voxels.astype(np.uint8))
+    image.CopyInformation(like)
+    return image

@@ -1,0 +1,1 @@
+"""How one network learns: samplers, the loss, fitting and cross-validation."""

@@ -1,0 +1,50 @@
+# Two commands: `make demo` analyses a chest CT, `make test` runs the whole suite. Each makes its own environment.
+PYTHON ?= python3
+# torch==2.13.0 is a CPU build on some package indexes only; name one that has it: make demo TORCH_INDEX=URL
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+OUTPUT ?= demo/diagnosis
+CT ?= demo/phantom/case-0000/ct.nii.gz
+LIBRARY := pyproject.toml constraints.txt
+# Needed by the rendering tests; installed when this user may, named when not.
+DEBIAN_PACKAGES := libegl1 libgl1-mesa-dri
+
+.PHONY: demo test bundle benchmark clean
+.DELETE_ON_ERROR:
+
+$(VENV)/demo.installed: $(LIBRARY)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[report,scene]'
+	touch $@
+
+$(VENV)/tests.installed: $(LIBRARY)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[tests]'
+	touch $@
+
+demo/phantom/case-0000/ct.nii.gz: | $(VENV)/demo.installed
+	$(BIN)/dualsampling-covid phantom --cases 1 --seed 2020 --output demo/phantom --overwrite
+
+demo: $(VENV)/demo.installed $(if $(filter demo/%,$(CT)),$(CT))
+	$(BIN)/dualsampling-covid analyze "$(CT)" --output "$(OUTPUT)" --overwrite
+	@echo "Open $(OUTPUT)/report.html in a browser, or $(OUTPUT)/scene.mrb in 3D Slicer. Research use only."
+
+test: $(VENV)/tests.installed
+	@dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1 || \
+	  { test "$$(id -u)" = 0 && { apt-get update -qq; apt-get install -y -qq $(DEBIAN_PACKAGES) >/dev/null; }; } || \
+	  echo "Rendering tests will skip: apt-get install $(DEBIAN_PACKAGES)"
+	$(BIN)/ruff check DualSamplingCOVID Testing
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+# Regenerates Resources/Bundles/phantom-demo: phantoms, their masks, three networks, cut-offs.
+bundle: $(VENV)/tests.installed
+	$(BIN)/python -m DualSamplingCOVIDLib.commands.demo_bundle --output Resources/Bundles/phantom-demo
+
+benchmark: $(VENV)/tests.installed
+	$(BIN)/python Testing/Benchmarks/analyze.py $(BENCHMARK_CT)
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,94 @@
+"""Groups by infection ratio, refitted cut-offs, and intervals by patient."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from DualSamplingCOVIDLib.diagnosis import CutOffs
+from DualSamplingCOVIDLib.evaluation.metrics import Confusion, auc
+from DualSamplingCOVIDLib.evaluation.strata import (
+    PAPER_PROPORTIONS,
+    Proportions,
+    by_stratum,
+    fit_cut_offs,
+    patient_bootstrap,
+    proportions,
+    strata_of,
+)
+
+PAPER = CutOffs()
+
+
+def test_the_bounds_belong_to_the_middle_group() -> None:
+    assert strata_of([0.0049, 0.005, 0.030, 0.0301], PAPER) == ("small", "medium", "medium", "large")
+
+
+def test_each_group_has_its_own_counts_and_figures() -> None:
+    small, medium, large = by_stratum(
+        [0.2, 0.3, 0.9, 0.6, 0.8], [True, False, True, False, True], [0.001, 0.002, 0.01, 0.01, 0.1], PAPER
+    )
+    assert [group.stratum for group in (small, medium, large)] == ["small", "medium", "large"]
+    assert small.confusion == Confusion(0, 1, 1, 0) and small.scores.auc == 0.0
+    assert medium.confusion == Confusion(1, 0, 0, 1) and medium.scores.auc == 1.0
+    assert large.scores.sensitivity == 1.0 and math.isnan(large.scores.specificity)
+
+
+def predictions(patients: int, scans: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Return scans that repeat their patient's probability exactly."""
+    rng = np.random.default_rng(5)
+    covid = np.arange(patients) % 2 == 0
+    p = np.clip(0.5 + 0.15 * np.where(covid, 1, -1) + rng.normal(0, 0.2, patients), 0, 1)
+    return np.repeat(p, scans), np.repeat(covid, scans), list(np.repeat(np.arange(patients), scans))
+
+
+def test_repeated_scans_do_not_narrow_the_interval() -> None:
+    single, repeated = predictions(40, 1), predictions(40, 6)
+    one = patient_bootstrap(auc, *single, resamples=300)
+    six = patient_bootstrap(auc, *repeated, resamples=300)
+    naive = patient_bootstrap(auc, repeated[0], repeated[1], range(240), resamples=300)
+    assert one.estimate == pytest.approx(six.estimate)
+    assert (six.low, six.high) == pytest.approx((one.low, one.high))
+    assert naive.high - naive.low < 0.6 * (six.high - six.low)
+    assert one.low < one.estimate < one.high
+
+
+def test_the_interval_is_repeatable_and_skips_undefined_draws() -> None:
+    p, covid, patients = [0.9, 0.2, 0.4], [True, False, False], ["a", "b", "c"]
+    first = patient_bootstrap(auc, p, covid, patients, resamples=100, seed=4)
+    assert first == patient_bootstrap(auc, p, covid, patients, resamples=100, seed=4)
+    assert 0 < first.resamples < 100
+    none = patient_bootstrap(auc, [0.9], [True], ["a"], resamples=10)
+    assert none.resamples == 0 and math.isnan(none.low)
+
+
+def test_fitted_cut_offs_give_a_cohort_the_papers_strata() -> None:
+    found = np.random.default_rng(2).lognormal(-4.0, 1.2, 2000)
+    refitted = proportions(found, fit_cut_offs(found))
+    assert refitted.below_minimal == pytest.approx(PAPER_PROPORTIONS.below_minimal, abs=0.002)
+    assert refitted.below_small == pytest.approx(PAPER_PROPORTIONS.below_small, abs=0.002)
+    assert refitted.above_large == pytest.approx(PAPER_PROPORTIONS.above_large, abs=0.002)
+
+
+def test_a_segmenter_that_finds_twice_the_ratio_gets_twice_the_cut_offs() -> None:
+    true = np.random.default_rng(3).lognormal(-4.5, 1.3, 4000)
+    fitted = fit_cut_offs(2 * true, proportions(true, PAPER))
+    assert (fitted.minimal, fitted.small, fitted.large) == pytest.approx((0.002, 0.010, 0.060), rel=0.03)
+
+
+def test_many_cases_without_infection_still_give_rising_cut_offs() -> None:
+    found = np.array([0.0] * 60 + [0.01] * 20 + [0.05] * 20)
+    fitted = fit_cut_offs(found)
+    assert 0 < fitted.minimal < fitted.small < fitted.large < 0.05
+    assert np.mean(found < fitted.minimal) == 0.6
+
+
+def test_ratios_that_cannot_be_parted_are_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        fit_cut_offs([0.0, 0.0])
+    with pytest.raises(ValueError, match="stratum empty"):
+        proportions([0.01, 0.02], PAPER)
+    with pytest.raises(ValueError, match="stratum empty"):
+        Proportions(0.5, 0.4, 0.1)

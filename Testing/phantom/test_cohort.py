@@ -1,0 +1,93 @@
+"""Cohorts: the paper's mix of classes and ratios, nuisances that do not give the label away, files as documented."""
+
+import csv
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
+from DualSamplingCOVIDLib.phantom import NORMAL, cohort_plan, draw_case, draw_nuisances, write_cohort
+
+TABLE_III = {COVID: (151, 318, 625), CAP: (838, 183, 71)}
+
+
+@pytest.mark.parametrize("label", [COVID, CAP])
+def test_the_plan_follows_the_strata_of_table_iii(label):
+    ratios = [case.ratio for case in cohort_plan(2186, 3) if case.label == label]
+    assert len(ratios) == 1093
+    strata = [CutOffs().stratum(ratio) for ratio in ratios]
+    counts = [strata.count(name) for name in ("small", "medium", "large")]
+    np.testing.assert_allclose(counts, TABLE_III[label], atol=2)
+
+
+def test_drawn_cases_follow_the_same_strata():
+    drawn = [draw_case(seed) for seed in range(3000)]
+    assert drawn == [draw_case(seed) for seed in range(3000)]
+    assert np.mean([label == COVID for label, _ in drawn]) == pytest.approx(0.5, abs=0.03)
+    large = np.mean([ratio > 0.03 for label, ratio in drawn if label == COVID])
+    assert large == pytest.approx(625 / 1094, abs=0.04)
+
+
+def test_a_plan_is_repeatable_mixes_its_classes_and_has_the_wanted_normals():
+    plan = cohort_plan(100, 5, normals=0.2)
+    assert plan == cohort_plan(100, 5, normals=0.2) != cohort_plan(100, 6, normals=0.2)
+    labels = [case.label for case in plan]
+    assert [labels.count(label) for label in (NORMAL, COVID, CAP)] == [20, 40, 40]
+    assert len(set(labels[:15])) == 3
+    assert len({case.case_id for case in plan}) == len({case.seed for case in plan}) == 100
+    assert all((case.ratio is None) == (case.label == NORMAL) for case in plan)
+
+
+@pytest.mark.parametrize(("cases", "normals"), [(0, 0.0), (5, 1.5)])
+def test_impossible_plans_are_refused(cases, normals):
+    with pytest.raises(ValueError, match="at least one case"):
+        cohort_plan(cases, 1, normals)
+
+
+def test_nuisances_do_not_tell_the_label():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    plan = cohort_plan(2000, 7)
+    drawn = [draw_nuisances(case.seed) for case in plan]
+    factors = np.array(
+        [
+            (
+                *n.spacing_mm[1:],
+                n.noise_hu,
+                n.kernel,
+                n.body_scale,
+                n.fat_mm,
+                case.age,
+                case.sex == "F",
+                case.site == "site-1",
+            )
+            for n, case in zip(drawn, plan, strict=True)
+        ]
+    )
+    covid = np.array([case.label == COVID for case in plan])
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    scores = cross_val_predict(model, factors, covid, cv=5, method="predict_proba")[:, 1]
+    assert roc_auc_score(covid, scores) == pytest.approx(0.5, abs=0.045)
+
+
+def test_a_written_cohort_has_its_manifest_and_images(tmp_path):
+    heard = []
+    plan = write_cohort(tmp_path / "cohort", 2, 9, lambda *report: heard.append(report), spacing_mm=(4.0, 4.0, 5.0))
+    assert heard == [("phantoms", 0.0), ("phantoms", 0.5), ("phantoms", 1.0)]
+    with (tmp_path / "cohort" / "cohort.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert ",".join(rows[0]) == "case_id,patient_id,image,label,lungs,infection,site,age,sex,split"
+    assert [row["label"] for row in rows] == [case.label for case in plan]
+    for row, case in zip(rows, plan, strict=True):
+        ct, lungs, infection = (
+            sitk.ReadImage(str(tmp_path / "cohort" / row[name])) for name in ("image", "lungs", "infection")
+        )
+        assert ct.GetSize() == lungs.GetSize() == infection.GetSize()
+        sides, infected = sitk.GetArrayFromImage(lungs), sitk.GetArrayFromImage(infection)
+        assert set(np.unique(sides)) == {0, 1, 2}
+        assert infected.sum() / np.count_nonzero(sides) == pytest.approx(case.ratio, rel=0.05)

@@ -1,0 +1,143 @@
+"""Adding a diagnosis to a scene that already lives, as the panel does."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.scene import colors, headless, nodes, views
+from scene import cases
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("slicer.util")
+
+
+@pytest.fixture
+def booted():
+    scene = headless.bootScene()
+    views.useReadingLayout(scene.scene)
+    headless.addSliceLogics(scene)
+    return scene
+
+
+def test_a_ct_that_has_a_study_keeps_it(booted):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(booted.scene)
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "from DICOM")
+    hierarchy.CreateItem(study, ct)
+    added = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
+    assert added.studyItem == study
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(added.attention)) == study
+    assert hierarchy.GetItemByName(nodes.STUDY_NAME) == 0
+
+
+def test_the_ct_node_keeps_its_name_and_voxels(booted):
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    ct.SetName("the user's name")
+    image = ct.GetImageData()
+    nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
+    assert ct.GetName() == "the user's name"
+    assert ct.GetImageData() is image
+
+
+def test_a_second_diagnosis_shares_the_colour_table(booted):
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    first = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
+    second = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
+    assert first.colors is second.colors
+    assert first.attention is not second.attention
+    assert first.studyItem == second.studyItem
+
+
+def test_another_map_refills_the_label_layer_on_the_cts_geometry(booted):
+    ct = nodes.addCt(booted.scene, cases.a_ct(oblique=True))
+    added = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis(oblique=True))
+    member_map = cases.a_member("US", 1.0).attention.image
+    nodes.refillAttention(added.attention, member_map)
+    expected = sitk.Resample(member_map, cases.a_ct(oblique=True), sitk.Transform(), sitk.sitkLinear, 0.0)
+    labels = slicer.util.arrayFromVolume(added.attention)
+    assert labels.max() > 50
+    assert np.abs(labels - 100 * sitk.GetArrayFromImage(expected)).max() <= 0.51
+
+
+def test_the_reading_layout_shows_two_slice_views_and_the_users_comes_back(booted):
+    layout = booted.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    previous = views.useReadingLayout(booted.scene)
+    description = layout.GetCurrentLayoutDescription()
+    assert layout.GetViewArrangement() == views.READING_LAYOUT > 100
+    assert description.count("vtkMRMLSliceNode") == 2
+    assert description.index("Axial") < description.index("Coronal")
+    views.restoreLayout(booted.scene, previous)
+    assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+
+
+def test_a_layout_that_the_user_chose_meanwhile_stays(booted):
+    layout = booted.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    previous = views.useReadingLayout(booted.scene)
+    layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    views.restoreLayout(booted.scene, previous)
+    assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+
+
+def test_the_whole_ct_fits_each_view(booted):
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    diagnosis = cases.a_diagnosis()
+    views.showDiagnosis(booted.scene, nodes.addDiagnosis(booted.scene, ct, diagnosis), diagnosis)
+    axial = booted.scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetFieldOfView()
+    coronal = booted.scene.GetSingletonNode("Green", "vtkMRMLSliceNode").GetFieldOfView()
+    assert axial[:2] == pytest.approx((44 * 1.7, 44 * 1.7))
+    assert coronal[:2] == pytest.approx((36 * 2.5, 36 * 2.5))
+
+
+def test_the_focus_of_two_lesions_lies_inside_one():
+    diagnosis = cases.a_diagnosis()
+    array = np.zeros(cases.SHAPE, np.uint8)
+    array[10, 12, 8] = array[10, 12, 34] = 1
+    two = cases.an_image(array)
+    segmentation = dataclasses.replace(diagnosis.segmentation, infection=two)
+    focus = views.focusPoint(dataclasses.replace(diagnosis, segmentation=segmentation))
+    ijk = two.TransformPhysicalPointToIndex([-focus[0], -focus[1], focus[2]])
+    assert two[ijk] == 1
+
+
+def test_a_dead_map_without_infection_is_shown_at_its_centre():
+    diagnosis = cases.a_diagnosis(infected=False)
+    dead = dataclasses.replace(diagnosis, attention=diagnosis.attention * 0.0)
+    lps = dead.attention.TransformIndexToPhysicalPoint((22, 20, 18))
+    assert views.focusPoint(dead) == pytest.approx([-lps[0], -lps[1], lps[2]])
+
+
+def test_the_table_runs_from_transparent_to_hot_and_never_to_grey():
+    table = colors.attentionColors()
+    assert table.shape == (101, 4)
+    assert ((table >= 0) & (table <= 1)).all()
+    assert table[0, 3] == 0
+    assert (np.diff(table[:, 3]) > 0).all()
+    assert (np.diff(table[:, :3].sum(axis=1)) >= 0).all()
+    assert (table[:, 0] - table[:, 2] >= 0.49).all()
+
+
+def test_without_slicer_core_the_reason_names_the_package():
+    library = Path(headless.__file__).parents[2]
+    code = (
+        "import sys; sys.modules['slicer'] = None; import DualSamplingCOVIDLib.scene\n"
+        "from DualSamplingCOVIDLib.scene import headless\n"
+        "answer = headless.isAvailable(); assert not answer; print(answer.reason)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=library, capture_output=True, text=True, check=True)
+    assert "slicer-core" in done.stdout
+    assert headless.isAvailable()
+
+
+def test_importing_the_scene_files_loads_neither_slicer_nor_vtk():
+    library = Path(headless.__file__).parents[2]
+    code = (
+        "import sys\nfrom DualSamplingCOVIDLib.scene import colors, headless, nodes, views\n"
+        "assert not {'slicer', 'vtk', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=library, check=True)

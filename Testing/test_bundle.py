@@ -1,0 +1,122 @@
+"""A bundle is data: checked before it is read, refused with a reason when it is not what it says."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from DualSamplingCOVIDLib.bundle import Bundle, Member, load_bundle, save_bundle
+from DualSamplingCOVIDLib.diagnosis import BundleCard, CutOffs, SegmenterCard
+from DualSamplingCOVIDLib.errors import BundleError
+from DualSamplingCOVIDLib.network.resnet import ResNet34
+from DualSamplingCOVIDLib.preprocessing import GridSpec
+
+GRID = GridSpec((32, 48, 48), (8.0, 8.0, 12.0))
+
+
+def a_bundle(folder: Path, width: int = 2) -> Bundle:
+    """Write a bundle of random weights of US, SS and the baseline."""
+    torch.manual_seed(5)
+    members = (("us", "US", "attention"), ("ss", "SS", "attention"), ("baseline", "US", "baseline"))
+    networks = [
+        (Member(name, sampling, kind, None, width, f"{name}.safetensors", ""), ResNet34(width).state_dict())
+        for name, sampling, kind in members
+    ]
+    card = BundleCard("random", "1", "It learned from nothing.", "tests", "")
+    return save_bundle(folder, networks, card, GRID, SegmenterCard("threshold", "1", CutOffs(), 0.01), {"n": 0})
+
+
+def test_a_saved_bundle_is_loaded_with_every_field(tmp_path: Path) -> None:
+    saved = a_bundle(tmp_path / "b")
+    loaded = load_bundle(tmp_path / "b")
+    assert loaded == saved
+    assert [member.name for member in loaded.members] == ["us", "ss", "baseline"]
+    assert loaded.grid == GRID
+    assert loaded.segmenter == SegmenterCard("threshold", "1", CutOffs(), 0.01)
+    assert loaded.weights(loaded.members[0])["fc.weight"].shape == (1, 16)
+
+
+def _tamper(folder: Path) -> None:
+    path = folder / "us.safetensors"
+    blob = bytearray(path.read_bytes())
+    blob[-1] ^= 1
+    path.write_bytes(blob)
+
+
+def _truncate(folder: Path) -> None:
+    path = folder / "ss.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _other_architecture(folder: Path) -> None:
+    path = folder / "metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architecture": "resnet50"}))
+
+
+def _pickle(folder: Path) -> None:
+    (folder / "us.pkl").write_bytes(pickle.dumps({"a": 1}))
+
+
+def _no_metadata(folder: Path) -> None:
+    (folder / "metadata.json").unlink()
+
+
+def _broken_metadata(folder: Path) -> None:
+    (folder / "metadata.json").write_text("{")
+
+
+def _no_ss(folder: Path) -> None:
+    path = folder / "metadata.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "members": data["members"][:1]}))
+
+
+def _path_out_of_the_folder(folder: Path) -> None:
+    path = folder / "metadata.json"
+    path.write_text(path.read_text().replace('"us.safetensors"', '"../us.safetensors"'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (_tamper, "altered or truncated"),
+        (_truncate, "altered or truncated"),
+        (_other_architecture, "resnet50"),
+        (_pickle, "pickled files can run code"),
+        (_no_metadata, "not a bundle"),
+        (_broken_metadata, "not valid bundle metadata"),
+        (_no_ss, "one with SS"),
+        (_path_out_of_the_folder, "not a safetensors file of its own folder"),
+    ],
+)
+def test_a_damaged_bundle_is_refused_with_its_cause(
+    tmp_path: Path, damage: Callable[[Path], None], cause: str
+) -> None:
+    a_bundle(tmp_path / "b")
+    damage(tmp_path / "b")
+    with pytest.raises(BundleError, match=cause) as caught:
+        load_bundle(tmp_path / "b")
+    assert str(tmp_path / "b") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such bundle folder"):
+        load_bundle(tmp_path / "none")
+
+
+def test_a_pickle_named_safetensors_is_never_unpickled(tmp_path: Path) -> None:
+    import hashlib
+
+    a_bundle(tmp_path / "b")
+    path = tmp_path / "b" / "us.safetensors"
+    old = hashlib.sha256(path.read_bytes()).hexdigest()
+    torch.save(ResNet34(2).state_dict(), path)
+    metadata = tmp_path / "b" / "metadata.json"
+    metadata.write_text(metadata.read_text().replace(old, hashlib.sha256(path.read_bytes()).hexdigest()))
+    bundle = load_bundle(tmp_path / "b")
+    with pytest.raises(BundleError, match="not a readable safetensors file"):
+        bundle.weights(bundle.members[0])

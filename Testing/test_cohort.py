@@ -1,0 +1,120 @@
+"""Cohort files: read whole or refused with every problem named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from DualSamplingCOVIDLib.cohort import COLUMNS, Case, read_cohort, write_cohort_csv
+from DualSamplingCOVIDLib.errors import InputError
+
+HEADER = ",".join(COLUMNS)
+
+
+@pytest.fixture
+def a_folder(tmp_path: Path) -> Path:
+    for name in ("a.nii.gz", "b.nii.gz", "a-lungs.nii.gz", "a-infection.nii.gz"):
+        (tmp_path / name).touch()
+    (tmp_path / "dicom").mkdir()
+    return tmp_path
+
+
+def written(folder: Path, *lines: str, header: str = HEADER) -> Path:
+    path = folder / "cohort.csv"
+    path.write_text("\n".join((header, *lines)) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_cohort_is_read_with_paths_relative_to_its_file(a_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    path = written(
+        a_folder,
+        "a,p1,a.nii.gz,COVID-19,a-lungs.nii.gz,a-infection.nii.gz,Site 1,47.5,F,train",
+        "b,p2,dicom,CAP,,,,,,test",
+    )
+    first, second = read_cohort(path)
+    assert first == Case(
+        "a",
+        "p1",
+        a_folder / "a.nii.gz",
+        "COVID-19",
+        a_folder / "a-lungs.nii.gz",
+        a_folder / "a-infection.nii.gz",
+        "Site 1",
+        47.5,
+        "F",
+        "train",
+    )
+    assert second == Case("b", "p2", a_folder / "dicom", "CAP", split="test")
+    assert first.is_covid and not second.is_covid
+
+
+def test_four_columns_in_any_order_are_enough_and_others_are_left_alone(a_folder: Path) -> None:
+    path = written(a_folder, "CAP,note,a.nii.gz,p,a", header="\ufefflabel,remark,image,patient_id,case_id")
+    assert read_cohort(path) == (Case("a", "p", a_folder / "a.nii.gz", "CAP"),)
+
+
+def test_every_problem_is_reported_with_its_line(a_folder: Path) -> None:
+    path = written(
+        a_folder,
+        "a,p1,a.nii.gz,COVID,,,,,,train",
+        "a,p2,missing.nii.gz,CAP,no.nii.gz,,,old,,train",
+        "",
+        "c,p1,b.nii.gz,CAP,,,,,,test",
+        "d,p3,b.nii.gz",
+        ",p4,b.nii.gz,normal,,,,,,",
+        "x/y,p5,b.nii.gz,normal,,,,,,",
+    )
+    with pytest.raises(InputError) as error:
+        read_cohort(path)
+    text = str(error.value)
+    assert text.startswith(f"{path}: ") and "\n" not in text
+    for problem in (
+        "line 2: label 'COVID' is none of COVID-19, CAP, normal",
+        "line 3: image missing.nii.gz does not exist",
+        "line 3: lungs no.nii.gz is not a file",
+        "line 3: age 'old' is not a number of years",
+        "line 3: case_id 'a' is already on line 2",
+        "line 5: patient 'p1' is in split 'test', but in 'train' on line 2",
+        "line 6: 3 fields, the header has 10",
+        "line 7: case_id is empty",
+        "line 8: case_id 'x/y' cannot name a file",
+    ):
+        assert problem in text
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "line 1: no column case_id, patient_id, image, label"),
+        (b"case_id,image\n", "line 1: no column patient_id, label"),
+        (HEADER.encode() + b",image\n", "line 1: column image more than once"),
+        (HEADER.encode() + b"\n\n", "no cases"),
+        (b"\xff\xfe\x00", "not a CSV file in UTF-8"),
+    ],
+)
+def test_what_is_no_cohort_is_an_input_error(tmp_path: Path, content: bytes, cause: str) -> None:
+    path = tmp_path / "cohort.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=cause):
+        read_cohort(path)
+
+
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
+        read_cohort(tmp_path / "none.csv")
+
+
+def test_a_written_cohort_is_read_back_and_may_move_with_its_folder(a_folder: Path) -> None:
+    cases = (
+        Case(
+            "a", "p1", a_folder / "a.nii.gz", "normal", a_folder / "a-lungs.nii.gz", site='Clinic "A", north', age=61.0
+        ),
+        Case("b", "p1", a_folder / "dicom", "CAP", sex="M"),
+    )
+    path = a_folder / "cohort.csv"
+    write_cohort_csv(path, cases)
+    assert read_cohort(path) == cases
+    assert str(a_folder) not in path.read_text(encoding="utf-8")
+    assert [p.name for p in a_folder.glob("*.partial")] == []

@@ -1,0 +1,81 @@
+"""The diagnosis folder gives back what was put in, with the CT's exact geometry."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scene.cases import a_ct, a_diagnosis
+
+from DualSamplingCOVIDLib import diagnosis_folder
+from DualSamplingCOVIDLib.diagnosis import Diagnosis
+from DualSamplingCOVIDLib.errors import InputError
+
+
+def _saved(folder: Path, diagnosis: Diagnosis) -> Path:
+    folder.mkdir()
+    diagnosis_folder.save_report(folder, diagnosis)
+    diagnosis_folder.save_masks(folder, diagnosis.segmentation)
+    diagnosis_folder.save_attention(folder, diagnosis)
+    return folder
+
+
+def _same_geometry(image: sitk.Image, ct: sitk.Image) -> None:
+    assert image.GetSize() == ct.GetSize()
+    assert image.GetSpacing() == pytest.approx(ct.GetSpacing(), abs=1e-9)
+    assert image.GetOrigin() == pytest.approx(ct.GetOrigin(), abs=1e-6)
+    assert image.GetDirection() == pytest.approx(ct.GetDirection(), abs=1e-9)
+
+
+@pytest.mark.parametrize("oblique", [False, True])
+def test_masks_label_and_map_have_the_geometry_of_the_ct(tmp_path: Path, oblique: bool) -> None:
+    folder, ct = _saved(tmp_path / "d", a_diagnosis(oblique)), a_ct(oblique)
+    for name in (diagnosis_folder.MASKS, diagnosis_folder.DECISION_LABEL, diagnosis_folder.DECISION_MAP):
+        _same_geometry(sitk.ReadImage(folder / name), ct)
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    diagnosis = a_diagnosis()
+    loaded = diagnosis_folder.load(_saved(tmp_path / "d", diagnosis))
+    assert loaded.decision.answer == diagnosis.decision.answer
+    assert loaded.decision.ratio == pytest.approx(diagnosis.segmentation.ratio, rel=1e-5)
+    assert loaded.segmentation.segmenter == diagnosis.segmentation.segmenter
+    for name in ("right_lung", "left_lung", "infection"):
+        expected, found = getattr(diagnosis.segmentation, name), getattr(loaded.segmentation, name)
+        assert np.array_equal(sitk.GetArrayViewFromImage(expected), sitk.GetArrayViewFromImage(found)), name
+    for expected, found in zip(diagnosis.members, loaded.members, strict=True):
+        assert (expected.name, expected.logit) == (found.name, found.logit)
+        assert found.attention.raw_peak == expected.attention.raw_peak
+        difference = sitk.GetArrayFromImage(expected.attention.image - found.attention.image)
+        assert np.abs(difference).max() == 0
+
+
+def test_infection_lies_inside_the_lungs_as_an_overlapping_layer(tmp_path: Path) -> None:
+    masks = sitk.ReadImage(_saved(tmp_path / "d", a_diagnosis()) / diagnosis_folder.MASKS)
+    layers = sitk.GetArrayFromImage(masks)
+    assert layers.shape[-1] == 2
+    assert (layers[..., 0][layers[..., 1] == 1] > 0).all()
+    assert (layers[..., 1] == 1).sum() == 7 * 7 * 7
+
+
+def test_the_label_is_a_hundred_times_the_map_and_zero_is_transparent(tmp_path: Path) -> None:
+    folder = _saved(tmp_path / "d", a_diagnosis())
+    label = sitk.GetArrayFromImage(sitk.ReadImage(folder / diagnosis_folder.DECISION_LABEL))
+    a_hat = sitk.GetArrayFromImage(sitk.ReadImage(folder / diagnosis_folder.DECISION_MAP))
+    assert label.max() == 100 and label.min() == 0
+    assert np.abs(label - 100.0 * a_hat).max() <= 0.5 + 1e-4
+
+
+def test_the_report_has_the_same_bytes_twice_and_names_the_phantoms(tmp_path: Path) -> None:
+    first = (_saved(tmp_path / "a", a_diagnosis()) / "report.json").read_bytes()
+    assert first == (_saved(tmp_path / "b", a_diagnosis()) / "report.json").read_bytes()
+    assert "twelve synthetic phantoms" in json.loads(first)["notice"]
+    assert json.loads(first)["notice"].startswith("Research use only")
+
+
+def test_a_missing_map_is_one_clear_line(tmp_path: Path) -> None:
+    folder = _saved(tmp_path / "d", a_diagnosis())
+    (folder / diagnosis_folder.DECISION_MAP).unlink()
+    with pytest.raises(InputError, match="not a whole diagnosis folder"):
+        diagnosis_folder.load(folder)

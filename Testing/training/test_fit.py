@@ -1,0 +1,83 @@
+"""The trainer learns, is repeatable, and gradients do not depend on how a batch is cut."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
+from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.training.fit import Settings, Trainer, predict
+from DualSamplingCOVIDLib.training.prepared import PreparedCase, PreparedDataset
+
+
+def _dataset(folder: Path, cases: int, seed: int) -> PreparedDataset:
+    """COVID-19 is a bright ball at a random place, CAP is none."""
+    rng = np.random.default_rng(seed)
+    prepared = []
+    for number in range(cases):
+        label = COVID if number % 2 else CAP
+        image = rng.normal(0.3, 0.05, (32, 48, 48)).clip(0, 1)
+        centre = rng.integers((10, 14, 14), (22, 34, 34))
+        distance = np.sqrt(sum((a - c) ** 2 for a, c in zip(np.indices(image.shape), centre, strict=True)))
+        ball = distance < 8
+        if label == COVID:
+            image[ball] += 0.6
+        file = folder / f"{seed}-{number}.npz"
+        infection = (ball * (label == COVID) * 255).astype(np.uint8)
+        np.savez(file, image=image.astype(np.float16), infection=infection)
+        prepared.append(PreparedCase(str(number), str(number), label, "", 0.01, file))
+    return PreparedDataset(prepared)
+
+
+SETTINGS = {"width": 4, "epochs": 4, "batch": 4, "learning_rate": 3e-3}
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("sampling", "kind"), [("US", "attention"), ("SS", "attention"), ("US", "baseline")])
+def test_a_model_learns_to_tell_the_classes(tmp_path: Path, sampling: str, kind: str) -> None:
+    training, validation = _dataset(tmp_path, 24, 1), _dataset(tmp_path, 12, 2)
+    trainer = Trainer(Settings(sampling, kind, **SETTINGS), training, validation, CutOffs(), CPU)
+    fitted = trainer.fit()
+    assert fitted.best.validation_auc >= 0.9
+    assert fitted.history[-1].bce < fitted.history[0].bce
+    assert (fitted.history[0].attention > 0) == (kind == "attention")
+
+
+def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
+    training, validation = _dataset(tmp_path, 12, 1), _dataset(tmp_path, 8, 2)
+    trainer = Trainer(Settings(**SETTINGS), training, validation, CutOffs(), CPU)
+    fitted = trainer.fit()
+    trainer.network.load_state_dict(fitted.state)
+    _, auc = trainer.validate()
+    assert auc == pytest.approx(fitted.best.validation_auc)
+    assert fitted.best.validation_auc == max(epoch.validation_auc for epoch in fitted.history)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    training, validation = _dataset(tmp_path, 8, 1), _dataset(tmp_path, 4, 2)
+    settings = Settings(**{**SETTINGS, "epochs": 1})
+    first, second = (Trainer(settings, training, validation, CutOffs(), CPU).fit().state for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_lone_rest_joins_the_batch_before_it(tmp_path: Path) -> None:
+    training, validation = _dataset(tmp_path, 5, 1), _dataset(tmp_path, 4, 2)
+    settings = Settings(**{**SETTINGS, "batch": 5, "epochs": 1})
+    assert len(Trainer(settings, training, validation, CutOffs(), CPU).fit().history) == 1
+
+
+def test_predictions_come_in_the_order_of_the_cases(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path, 6, 3)
+    trainer = Trainer(Settings(**SETTINGS), dataset, dataset, CutOffs(), CPU)
+    together = predict(trainer.network, dataset, 4, CPU)
+    alone = [float(predict(trainer.network, PreparedDataset([case]), 1, CPU)) for case in dataset.cases]
+    assert together.tolist() == pytest.approx(alone, abs=1e-5)
+
+
+def test_one_class_alone_cannot_be_learned(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path, 6, 1)
+    covid_only = PreparedDataset([case for case in dataset.cases if case.label == COVID])
+    with pytest.raises(InputError, match="both classes"):
+        Trainer(Settings(**SETTINGS), covid_only, dataset, CutOffs(), CPU)
