@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from scene.cases import a_ct, a_diagnosis
 
 from DualSamplingCOVIDLib import diagnosis_folder
 from DualSamplingCOVIDLib.diagnosis import Diagnosis
 from DualSamplingCOVIDLib.errors import InputError
+from scene.cases import a_ct, a_diagnosis
 
 
 def _saved(folder: Path, diagnosis: Diagnosis) -> Path:

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def analyze(
-    ct: CT, bundle: Bundle, segmenter: Segmenter, device: str = "auto", progress: Progress = silent
+    ct: CT,
+    bundle: Bundle,
+    segmenter: Segmenter,
+    device: str = "auto",
+    progress: Progress = silent,
+    name: str = "the CT",
 ) -> Diagnosis:
     """Analyse one chest CT.
 
@@ -35,6 +40,7 @@ def analyze(
         segmenter: makes lungs and infection; the bundle's cut-offs apply where it learned with the same one.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         progress: told the stage and its fraction.
+        name: what to call the CT where it is refused; nothing that is written holds it.
 
     Raises:
         InputError: the CT is not a chest CT.
@@ -43,7 +49,7 @@ def analyze(
     """
     progress("segmenting lungs and infection", 0.0)
     segmentation = segmenter.segment(ct.image, progress)
-    findings = ct.findings + check_lungs(ct.image, segmentation.lungs)
+    findings = ct.findings + check_lungs(ct.image, segmentation.lungs, name)
     segmentation, mismatch = _with_bundle_cut_offs(segmentation, bundle)
 
     progress("preparing the network's input", 0.0)
@@ -117,7 +123,7 @@ def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, d
         probability=float(torch.sigmoid(torch.tensor(logit, dtype=torch.float64))),
         positive_evidence=float(positive),
         negative_evidence=float(negative),
-        bias=float(offset),
+        bias=float(offset.detach()),
         attention=_attention(own, prepared.grid),
         opposite=_attention(opposite, prepared.grid),
     )

@@ -41,6 +41,12 @@ class GridSpec:
         if len(self.spacing_xyz) != 3 or not all(0 < s < math.inf for s in self.spacing_xyz):
             raise ValueError(f"spacing_xyz must be three positive lengths in mm, got {self.spacing_xyz}")
 
+    def coarser(self, factor: int) -> GridSpec:
+        """Return a grid over the same field of view with `factor` times fewer voxels along each axis."""
+        k, j, i = (n // factor for n in self.shape_kji)
+        x, y, z = (s * factor for s in self.spacing_xyz)
+        return GridSpec((k, j, i), (x, y, z))
+
 
 @dataclass(frozen=True)
 class NetworkGrid:

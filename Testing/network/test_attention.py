@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from DualSamplingCOVIDLib.network.attention import (
     class_activation,
     evidence,
@@ -14,7 +16,6 @@ from DualSamplingCOVIDLib.network.attention import (
 )
 from DualSamplingCOVIDLib.network.resnet import ResNet34
 from DualSamplingCOVIDLib.training.loss import attention_loss
-from torch import Tensor, nn
 
 PAPER_GRID, PAPER_CELLS = (138, 256, 256), (9, 16, 16)
 

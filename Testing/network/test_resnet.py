@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from DualSamplingCOVIDLib.network.resnet import ResNet34
 from torch import Tensor, nn
+
+from DualSamplingCOVIDLib.network.resnet import ResNet34
 
 
 def _meta(width: int = 64) -> ResNet34:

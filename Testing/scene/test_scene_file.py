@@ -112,8 +112,11 @@ def test_the_label_layer_wears_our_colours(read_back):
 
 @pytest.mark.parametrize(
     ("identifier", "field", "name"),
-    [("right-lung", "right_lung", "right lung"), ("left-lung", "left_lung", "left lung")]
-    + [("infection", "infection", "infection")],
+    [
+        ("right-lung", "right_lung", "right lung"),
+        ("left-lung", "left_lung", "left lung"),
+        ("infection", "infection", "infection"),
+    ],
 )
 def test_segments_are_the_masks_on_the_ct_grid(read_back, identifier, field, name):
     scene, oblique = read_back

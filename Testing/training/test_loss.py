@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
+
 from DualSamplingCOVIDLib.network.attention import online_attention, soft_mask
 from DualSamplingCOVIDLib.network.resnet import Output, ResNet34
 from DualSamplingCOVIDLib.training.loss import DualSamplingLoss, LossParts, active_fraction, attention_loss
-from torch import Tensor
-from torch.nn import functional
 
 SHAPE = (48, 48, 48)
 

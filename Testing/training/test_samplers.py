@@ -7,6 +7,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import stats
+from torch.utils.data import DataLoader
+
 from DualSamplingCOVIDLib.diagnosis import CutOffs
 from DualSamplingCOVIDLib.training.samplers import (
     GROUPS,
@@ -16,8 +19,6 @@ from DualSamplingCOVIDLib.training.samplers import (
     group_probabilities,
     uniform_order,
 )
-from scipy import stats
-from torch.utils.data import DataLoader
 
 SIZES = {(1, "small"): 0.01, (1, "large"): 0.1, (0, "small"): 0.0005, (0, "large"): 0.05}
 

@@ -8,8 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import SimpleITK as sitk
+
 from .. import diagnosis_folder, resources
 from ..ct import read_ct, read_mask
+from ..diagnosis import Diagnosis
+from ..errors import InputError
 from ..segmentation import GivenMasks, Segmenter, segmenter
 from . import output, reporter
 
@@ -48,9 +52,11 @@ def run(options: argparse.Namespace) -> None:
     ct = read_ct(options.input, options.series)
     back_end: Segmenter = segmenter(options.segmenter)
     if options.lungs or options.infection:
-        masks = [read_mask(path, ct.image) if path else None for path in (options.lungs, options.infection)]
-        back_end = GivenMasks(back_end, lungs=masks[0], infection=masks[1])
-    diagnosis = analysis.analyze(ct, bundle, back_end, options.device, progress)
+        lungs, infection = (read_mask(path, ct.image) if path else None for path in (options.lungs, options.infection))
+        if lungs is not None and not sitk.GetArrayViewFromImage(lungs).any():
+            raise InputError(f"{options.lungs}: empty lung mask")
+        back_end = GivenMasks(back_end, lungs=lungs, infection=infection)
+    diagnosis = analysis.analyze(ct, bundle, back_end, options.device, progress, str(options.input))
 
     with output.whole(options.output, options.overwrite) as folder:
         progress("writing the results", 0.0)
@@ -83,7 +89,7 @@ def _parts(text: str) -> tuple[str, ...]:
     return parts
 
 
-def _write_report(folder: Path, ct, diagnosis, parts: tuple[str, ...]) -> list[str]:  # type: ignore[no-untyped-def]
+def _write_report(folder: Path, ct: sitk.Image, diagnosis: Diagnosis, parts: tuple[str, ...]) -> list[str]:
     try:
         from ..report import figure, html
 
@@ -97,13 +103,13 @@ def _write_report(folder: Path, ct, diagnosis, parts: tuple[str, ...]) -> list[s
     return []
 
 
-def _write_scene(folder: Path, ct, diagnosis) -> list[str]:  # type: ignore[no-untyped-def]
-    try:
-        from ..scene import headless
+def _write_scene(folder: Path, ct: sitk.Image, diagnosis: Diagnosis) -> list[str]:
+    from ..scene import headless
 
-        headless.writeScene(folder / "scene.mrb", ct, diagnosis)
-    except ModuleNotFoundError as error:
-        return [f"scene.mrb: the package slicer-core is not installed ({error.name} is missing)"]
+    available = headless.isAvailable()
+    if not available:
+        return [f"scene.mrb: {available.reason}"]
+    headless.writeScene(folder / "scene.mrb", ct, diagnosis)
     return []
 
 
@@ -136,7 +142,7 @@ def _write_run(folder: Path, stages: dict[str, float], total: float, missing: li
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def _print_summary(folder: Path, diagnosis, missing: list[str]) -> None:  # type: ignore[no-untyped-def]
+def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str]) -> None:
     decision = diagnosis.decision
     lines = [
         f"{decision.answer}; probability of COVID-19 against CAP {decision.probability:.3f} (research use only)",

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     segmentation = segmenter(options.segmenter).segment(ct.image, progress)
-    findings = ct.findings + check_lungs(ct.image, segmentation.lungs)
+    findings = ct.findings + check_lungs(ct.image, segmentation.lungs, str(options.input))
     with output.whole(options.output, options.overwrite) as folder:
         diagnosis_folder.save_masks(folder, segmentation)
         record = {

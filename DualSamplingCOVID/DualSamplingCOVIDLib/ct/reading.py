@@ -73,7 +73,7 @@ def read_mask(path: Path, like: sitk.Image) -> sitk.Image:
     """Read a mask file as uint8 of 0 and 1 on the grid of `like`.
 
     Raises:
-        InputError: the file cannot be read, its geometry is not that of `like`, or it is empty.
+        InputError: the file cannot be read, or its geometry is not that of `like`.
     """
     path = Path(path)
     _check_access(path)
@@ -85,8 +85,6 @@ def read_mask(path: Path, like: sitk.Image) -> sitk.Image:
     values = sitk.GetArrayViewFromImage(mask)
     if not np.isfinite(values).all():
         raise InputError(f"{path}: the mask holds NaN or infinite voxels")
-    if not values.any():
-        raise InputError(f"{path}: empty lung mask")
     result = sitk.GetImageFromArray((values != 0).astype(np.uint8))
     result.CopyInformation(like)
     return result

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .morphology import VOXEL_ML, box, closed, connected, depth, grown, largest, larger_than, opened
+from .morphology import VOXEL_ML, box, closed, connected, depth, grown, larger_than, largest, opened
 from .working_grid import SPACING_MM, BoolArray, FloatArray
 
 TISSUE_HU = -400.0
@@ -176,7 +176,7 @@ def _filled(side: BoolArray, near_wall: BoolArray, tube: BoolArray) -> BoolArray
     side, near_wall, tube = side[part], near_wall[part], tube[part]
     whole = closed(side, 6.0)
     consolidated = opened(closed(side, 16.0) & near_wall & ~whole, 4.0)
-    outside, count = ndimage.label(np.pad(~(whole | consolidated), 1, constant_values=True))
+    outside, _ = ndimage.label(np.pad(~(whole | consolidated), 1, constant_values=True))
     around = outside == outside[0, 0, 0]
     filled[part] = ~around[1:-1, 1:-1, 1:-1] & (~tube | side)
     return filled
@@ -190,7 +190,7 @@ def _near_wall(parenchyma: BoolArray) -> BoolArray:
     deep = hull.copy()
     ball = sitk.sitkBall
     for k in np.flatnonzero(parenchyma.any(axis=(1, 2))):
-        hull[k] = convex_hull_image(parenchyma[k], offset_coordinates=False)
+        hull[k] = convex_hull_image(parenchyma[k])
         flat = sitk.GetImageFromArray(hull[k].astype(np.uint8))
         deep[k] = sitk.GetArrayViewFromImage(sitk.BinaryErode(flat, [15, 15], ball, 0, 1, False)) > 0
     return hull & ~deep

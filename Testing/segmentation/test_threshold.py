@@ -1,0 +1,167 @@
+"""The threshold segmenter on a small analytic thorax whose lungs and infection are known."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.diagnosis import Segmentation, volume_ml
+from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.segmentation import GivenMasks, segmenter
+
+SPACING = (2.0, 2.0, 2.5)
+SIZE = (160, 130, 96)
+ORIGIN = (-160.0, -130.0, -120.0)
+
+
+def ellipsoid(x, y, z, centre, radii):
+    return sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True)) < 1
+
+
+@functools.cache
+def thorax() -> dict[str, sitk.Image]:
+    """CT and true masks: body, lungs, an infection ball in the right lung, trachea, bowel gas, table."""
+    k, j, i = np.indices(SIZE[::-1])
+    x, y, z = (n * s + o for n, s, o in zip((i, j, k), SPACING, ORIGIN, strict=True))
+    ct = np.full(x.shape, -1000.0)
+    ct[(x / 140) ** 2 + (y / 100) ** 2 < 1] = 40
+    ct[(np.abs(y - 112) < 4) & (np.abs(x) < 130)] = 200
+    right = ellipsoid(x, y, z, (-65, 0, 15), (48, 70, 85))
+    left = ellipsoid(x, y, z, (65, 0, 15), (48, 70, 85))
+    ct[right | left] = -850
+    infection = ellipsoid(x, y, z, (-75, 25, 0), (20, 20, 20))
+    ct[infection] = -450
+    trachea = ((x**2 + (y - 5) ** 2) < 8**2) & (z > 20)
+    ct[trachea] = -1000
+    gas = ellipsoid(x, y, z, (30, -50, -95), (35, 25, 18))
+    ct[gas] = -1000
+    ct += np.random.default_rng(0).normal(0, 15, ct.shape)
+    named = {"ct": ct.astype(np.int16), "right": right, "left": left, "infection": infection}
+    named |= {"trachea": trachea, "gas": gas}
+    images = {name: sitk.GetImageFromArray(voxels.astype(np.int16)) for name, voxels in named.items()}
+    for image in images.values():
+        image.SetSpacing(SPACING)
+        image.SetOrigin(ORIGIN)
+    return images
+
+
+@functools.cache
+def found() -> Segmentation:
+    return segmenter("threshold").segment(thorax()["ct"])
+
+
+def dice(one: sitk.Image, other: sitk.Image) -> float:
+    a, b = (sitk.GetArrayViewFromImage(mask) > 0 for mask in (one, other))
+    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def overlap(one: sitk.Image, other: sitk.Image) -> int:
+    return int(np.count_nonzero((sitk.GetArrayViewFromImage(one) > 0) & (sitk.GetArrayViewFromImage(other) > 0)))
+
+
+def test_each_lung_is_found_on_its_own_side():
+    assert dice(found().right_lung, thorax()["right"]) > 0.97
+    assert dice(found().left_lung, thorax()["left"]) > 0.97
+    assert overlap(found().right_lung, found().left_lung) == 0
+
+
+def test_the_infection_is_found_with_its_volume():
+    assert dice(found().infection, thorax()["infection"]) > 0.85
+    assert volume_ml(found().infection) == pytest.approx(4 / 3 * math.pi * 20**3 / 1000, rel=0.2)
+
+
+def test_lungs_include_the_infection():
+    assert overlap(found().lungs, found().infection) == np.count_nonzero(sitk.GetArrayViewFromImage(found().infection))
+    assert overlap(found().right_lung, thorax()["infection"]) > 0.98 * np.count_nonzero(
+        sitk.GetArrayViewFromImage(thorax()["infection"])
+    )
+
+
+@pytest.mark.parametrize("hollow", ["trachea", "gas"])
+def test_trachea_and_bowel_gas_are_no_lung(hollow):
+    assert overlap(found().lungs, thorax()[hollow]) < 0.02 * np.count_nonzero(
+        sitk.GetArrayViewFromImage(thorax()[hollow])
+    )
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LPI", "PSL"])
+def test_axis_order_and_flips_do_not_change_the_masks(orientation):
+    turned = segmenter("threshold").segment(sitk.DICOMOrient(thorax()["ct"], orientation))
+    for mask, same in (
+        (turned.right_lung, found().right_lung),
+        (turned.left_lung, found().left_lung),
+        (turned.infection, found().infection),
+    ):
+        back = sitk.GetArrayFromImage(sitk.DICOMOrient(mask, "LPS"))
+        assert np.array_equal(back, sitk.GetArrayFromImage(same))
+
+
+def test_an_oblique_copy_of_the_ct_gives_the_same_masks():
+    turn = sitk.Euler3DTransform((0.0, 0.0, 0.0), 0.1, -0.08, 0.2)
+    grid = sitk.Image(150, 150, 100, sitk.sitkInt16)
+    grid.SetSpacing((2.2, 2.2, 2.6))
+    grid.SetDirection(turn.GetMatrix())
+    middle = grid.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in grid.GetSize()])
+    grid.SetOrigin([-m for m in middle])
+    oblique = segmenter("threshold").segment(
+        sitk.Resample(thorax()["ct"], grid, sitk.Transform(), sitk.sitkLinear, -1000)
+    )
+    nearest = (grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    assert dice(oblique.lungs, sitk.Resample(found().lungs, *nearest)) > 0.97
+    assert dice(oblique.infection, sitk.Resample(found().infection, *nearest)) > 0.85
+
+
+def test_padding_outside_the_field_of_view_changes_nothing():
+    voxels = sitk.GetArrayFromImage(thorax()["ct"])
+    j, i = np.indices(voxels.shape[1:])
+    voxels[:, ((i - 80) * 2) ** 2 + ((j - 65) * 2) ** 2 > 150**2] = -3024
+    padded = sitk.GetImageFromArray(voxels)
+    padded.CopyInformation(thorax()["ct"])
+    assert dice(segmenter("threshold").segment(padded).lungs, found().lungs) > 0.999
+
+
+def test_a_ct_without_air_gives_empty_masks():
+    ct = sitk.Image(40, 40, 20, sitk.sitkInt16) + 40
+    empty = segmenter("threshold").segment(ct)
+    assert volume_ml(empty.lungs) == 0
+    assert empty.ratio == 0
+    assert empty.infection.GetSize() == ct.GetSize()
+
+
+def test_progress_rises_to_one():
+    heard: list[float] = []
+    segmenter("threshold").segment(thorax()["ct"], lambda stage, fraction: heard.append(fraction))
+    assert heard == sorted(heard)
+    assert heard[-1] == 1.0
+
+
+def test_an_unknown_segmenter_is_named():
+    with pytest.raises(InputError, match="nonesuch"):
+        segmenter("nonesuch")
+
+
+def test_given_lungs_are_parted_by_place_and_infection_is_cut_to_them():
+    truth = thorax()
+    lungs = sitk.Or(truth["right"], truth["left"])
+    everywhere = sitk.Image(lungs.GetSize(), sitk.sitkUInt8) + 1
+    everywhere.CopyInformation(lungs)
+    given = GivenMasks(segmenter("threshold"), lungs, everywhere)
+    result = given.segment(truth["ct"])
+    assert dice(result.right_lung, truth["right"]) == 1
+    assert dice(result.left_lung, truth["left"]) == 1
+    assert result.ratio == 1
+    assert given.card.name == "threshold with given lungs and infection"
+
+
+def test_given_infection_goes_with_the_others_lungs():
+    result = GivenMasks(segmenter("threshold"), infection=thorax()["infection"]).segment(thorax()["ct"])
+    assert dice(result.lungs, found().lungs) == 1
+    assert dice(result.infection, thorax()["infection"]) > 0.98
+
+
+def test_given_lungs_of_another_scan_are_refused():
+    nothing = sitk.Image(thorax()["ct"].GetSize(), sitk.sitkUInt8)
+    with pytest.raises(InputError, match="lung mask is empty"):
+        GivenMasks(segmenter("threshold"), lungs=nothing).segment(thorax()["ct"])

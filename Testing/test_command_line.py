@@ -1,0 +1,141 @@
+"""The command line's promises: exit statuses, one clear line, whole folders or none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID, NO_PNEUMONIA
+from DualSamplingCOVIDLib.phantom import make_phantom
+from test_bundle import a_bundle
+
+
+@pytest.fixture(scope="module")
+def a_phantom_ct(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("phantom") / "ct.nii.gz"
+    sitk.WriteImage(make_phantom(5, COVID, ratio=0.06).ct, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def a_bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "random"
+    a_bundle(folder)
+    return folder
+
+
+def _analyze(ct: Path, bundle: Path, output: Path, *more: str) -> int:
+    arguments = ["analyze", str(ct), "--bundle", str(bundle), "--output", str(output), "--progress", "none", *more]
+    return main(arguments)
+
+
+def test_a_phantom_gives_a_whole_diagnosis_folder(a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path) -> None:
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out") == 0
+    found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    maps = {f"attention/{name}{kind}.nrrd" for name in ("us", "ss", "baseline") for kind in ("", "-opposite")}
+    assert found == maps | {
+        "attention/opposite.nrrd",
+        "report.json",
+        "run.json",
+        "report.html",
+        "figure.png",
+        "lungs-infection.seg.nrrd",
+        "attention-label.nrrd",
+        "attention.nrrd",
+        "scene.mrb",
+    }
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["decision"]["answer"] in (COVID, CAP, NO_PNEUMONIA)
+    assert report["notice"].startswith("Research use only")
+    us, ss = (next(m for m in report["members"] if m["name"] == name)["probability"] for name in ("us", "ss"))
+    weight = report["decision"]["weight"]
+    assert report["decision"]["probability"] == pytest.approx(weight * us + (1 - weight) * ss, abs=1e-5)
+    for member in report["members"]:
+        parts = member["positive_evidence"] - member["negative_evidence"] + member["bias"]
+        assert member["logit"] == pytest.approx(parts, abs=1e-4)
+
+
+def test_two_runs_give_the_same_report(a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / name, "--write", "masks") == 0
+    assert (tmp_path / "a" / "report.json").read_bytes() == (tmp_path / "b" / "report.json").read_bytes()
+
+
+def test_an_existing_folder_is_kept_unless_overwriting(
+    a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out") == 3
+    assert "add --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(
+    a_bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.nii.gz").write_text("not an image")
+    for ct in (tmp_path / "missing.nii.gz", tmp_path / "text.nii.gz"):
+        assert _analyze(ct, a_bundle_folder, tmp_path / "out") == 3
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and ct.name in error
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["text.nii.gz"]
+
+
+def test_a_missing_bundle_has_status_four(a_phantom_ct: Path, tmp_path: Path) -> None:
+    assert _analyze(a_phantom_ct, tmp_path / "none", tmp_path / "out") == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_of_another_width_has_status_four(a_phantom_ct: Path, tmp_path: Path) -> None:
+    a_bundle(tmp_path / "b")
+    metadata = tmp_path / "b" / "metadata.json"
+    metadata.write_text(metadata.read_text().replace('"width": 2', '"width": 4'))
+    assert _analyze(a_phantom_ct, tmp_path / "b", tmp_path / "out") == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_given_masks_replace_the_segmenter(a_bundle_folder: Path, tmp_path: Path) -> None:
+    phantom = make_phantom(6, CAP, ratio=0.02)
+    files = {"ct": phantom.ct, "lungs": sitk.Or(phantom.right_lung, phantom.left_lung), "infection": phantom.infection}
+    for name, image in files.items():
+        sitk.WriteImage(image, tmp_path / f"{name}.nrrd")
+    masks = ["--lungs", str(tmp_path / "lungs.nrrd"), "--infection", str(tmp_path / "infection.nrrd")]
+    assert _analyze(tmp_path / "ct.nrrd", a_bundle_folder, tmp_path / "out", "--write", "masks", *masks) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["decision"]["ratio"] == pytest.approx(phantom.ratio, rel=1e-4)
+
+
+def test_unknown_parts_are_wrong_usage(a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out", "--write", "masks,jokes")
+    assert caught.value.code == 2
+
+
+def test_an_interruption_leaves_nothing(
+    a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from DualSamplingCOVIDLib import diagnosis_folder
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(diagnosis_folder, "save_attention", interrupt)
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out") == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_phantoms_come_with_masks_and_a_manifest(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    assert main(["phantom", "--cases", "2", "--seed", "3", "--output", str(out), "--progress", "none"]) == 0
+    from DualSamplingCOVIDLib.cohort import read_cohort
+
+    cases = read_cohort(out / "cohort.csv")
+    assert len(cases) == 2
+    for case in cases:
+        assert case.infection is not None
+        infection = sitk.GetArrayFromImage(sitk.ReadImage(case.infection))
+        assert np.count_nonzero(infection) > 0
