@@ -25,7 +25,7 @@ def a_bundle(folder: Path, width: int = 2) -> Bundle:
         (Member(name, sampling, kind, None, width, f"{name}.safetensors", ""), ResNet34(width).state_dict())
         for name, sampling, kind in members
     ]
-    card = BundleCard("random", "1", "It learned from nothing.", "tests", "")
+    card = BundleCard("random", "1", "nothing", "tests", "")
     return save_bundle(folder, networks, card, GRID, SegmenterCard("threshold", "1", CutOffs(), 0.01), {"n": 0})
 
 

@@ -109,6 +109,15 @@ def test_given_masks_replace_the_segmenter(a_bundle_folder: Path, tmp_path: Path
     assert report["decision"]["ratio"] == pytest.approx(phantom.ratio, rel=1e-4)
 
 
+def test_an_empty_lung_mask_is_refused(
+    a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sitk.WriteImage(sitk.ReadImage(a_phantom_ct) * 0, tmp_path / "lungs.nrrd")
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out", "--lungs", str(tmp_path / "lungs.nrrd")) == 3
+    assert "lungs.nrrd: empty lung mask" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_unknown_parts_are_wrong_usage(a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as caught:
         _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out", "--write", "masks,jokes")

@@ -144,7 +144,7 @@ def _report(diagnosis: Diagnosis) -> dict[str, Any]:
     sides = {"right": segmentation.right_lung, "left": segmentation.left_lung}
     return {
         "schema": SCHEMA,
-        "notice": f"{RESEARCH_USE_ONLY}. {diagnosis.bundle.learned_from}",
+        "notice": f"{RESEARCH_USE_ONLY}. The bundle learned from {diagnosis.bundle.learned_from}.",
         "decision": dataclasses.asdict(decision),
         "convention": CONVENTION,
         "members": [_member_report(member) for member in diagnosis.members],

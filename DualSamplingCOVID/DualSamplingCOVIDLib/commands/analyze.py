@@ -146,7 +146,7 @@ def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str]) -> No
     decision = diagnosis.decision
     lines = [
         f"{decision.answer}; probability of COVID-19 against CAP {decision.probability:.3f} (research use only)",
-        f"{diagnosis.bundle.learned_from}",
+        f"the bundle learned from {diagnosis.bundle.learned_from}",
         f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter)",
         *(f"note: {finding.message}" for finding in diagnosis.findings),
         *(f"not written: {entry}" for entry in missing),

@@ -93,7 +93,7 @@ def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epoch
         "validation": best,
         "held_out": _figures({k: torch.sigmoid(v).numpy() for k, v in logits.items()}, test, card),
     }
-    learned_from = f"It learned from {len(training)} computer-made phantoms only, never from a patient."
+    learned_from = f"{len(training)} computer-made phantoms only, never a patient"
     intended = "To show and test the software. Research use only: its probabilities mean nothing for patients."
     save_bundle(folder, networks, BundleCard(NAME, __version__, learned_from, intended, ""), spec, card, figures)
     print(figures["held_out"], file=sys.stderr)
