@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from .. import diagnosis_folder, resources
 from ..ct import read_ct, read_mask
 from ..diagnosis import Diagnosis
-from ..errors import InputError
+from ..errors import BundleError, InputError
 from ..segmentation import GivenMasks, Segmenter, segmenter
 from . import output, reporter
 
@@ -78,7 +78,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _default_bundle() -> Path:
-    return resources.path(DEFAULT_BUNDLE)
+    try:
+        return resources.path(DEFAULT_BUNDLE)
+    except FileNotFoundError as error:
+        raise BundleError(f"{error}: name a bundle with --bundle") from None
 
 
 def _parts(text: str) -> tuple[str, ...]:
