@@ -13,7 +13,7 @@ CARD = SegmenterCard(
     name="threshold",
     version="1",
     cut_offs=CutOffs(),
-    detection_limit=0.003,
+    detection_limit=0.005,
 )
 
 
