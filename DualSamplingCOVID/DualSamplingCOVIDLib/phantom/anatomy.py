@@ -124,8 +124,14 @@ def chest_wall_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floa
     across = x / (np.float32(plan.half_width) * taper)
     along = centred / (np.float32(plan.half_depth) * np.sqrt(taper) * np.sqrt(taper + 0.08))
     radius = np.sqrt(x * x + centred * centred)
-    level = np.sqrt(np.sqrt(across**4 + along**4 + 1.5 * across**2 * along**2))
+    level = rounded_square(across, along)
     return radius / np.maximum(level, np.float32(0.02)) - radius
+
+
+def rounded_square(across: Floats, along: Floats) -> Floats:
+    """Return the level of a superellipse between circle and square: 1 on its outline, in proportion to the radius."""
+    a, b = across * across, along * along
+    return np.asarray(np.sqrt(np.sqrt(a * a + b * b + np.float32(1.5) * a * b)), np.float32)
 
 
 def _heart_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:

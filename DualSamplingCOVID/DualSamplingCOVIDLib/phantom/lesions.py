@@ -60,11 +60,12 @@ def infect(
     wanted = int(np.clip(round(ratio * len(lungs.position)), 1, len(lungs.position) - 1))
     edge = np.partition(pattern.level, wanted - 1)[wanted - 1]
     infected = pattern.level <= edge
-    inward = np.clip((edge - pattern.level) / np.float32(pattern.soft), -1, 1)
+    inward = np.clip((edge - pattern.level) / np.float32(pattern.soft), 0, 1)
+    outward = np.clip((edge - pattern.level) / np.float32(0.4 * min(pattern.soft, 0.45)), -1, 0)
     rise = np.where(
         infected,
         EDGE_HU + np.clip(pattern.rise - EDGE_HU, 0, None) * inward * (2 - inward),
-        EDGE_HU * np.clip(1 + 2.5 * inward, 0, 1) ** 2,
+        EDGE_HU * (1 + outward) ** 2,
     )
     hu = healthy.hu.copy()
     before = hu[mask]
@@ -85,21 +86,19 @@ def _choose(weight: Floats, count: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
-    """Multifocal ground glass under the pleura of both lungs, mostly low and at the back, part of it consolidated."""
+    """Ground glass under the pleura, mostly multifocal in both lungs, low and at the back, part of it consolidated."""
     rng, plan = lungs.rng, lungs.chest.plan
     _, y, z = lungs.position.T
     low = np.exp(-(((z / plan.height) / 0.42) ** 2)) + 0.12
     back = 0.35 + 1 / (1 + np.exp(-(y - 0.1 * plan.half_depth) / 18))
     peripheral = np.exp(-(((lungs.costal - 7) / 7) ** 2)) + 0.01
-    count = int(np.clip(rng.poisson(2 + 55 * ratio**0.55), 2, 26))
+    right, left = _covid_counts(ratio, rng)
+    count = right + left
     sizes = rng.lognormal(0, 0.45, count)
     sizes *= np.cbrt(ratio * lungs.volume / (4.19 * np.sum(sizes**3)))
     weight = low * back * peripheral
     centres = np.concatenate(
-        [
-            _choose(weight * (lungs.position[:, 0] * side > 0), amount, rng)
-            for side, amount in ((-1, count - count // 2), (1, count // 2))
-        ]
+        [_choose(weight * (lungs.position[:, 0] * side > 0), amount, rng) for side, amount in ((-1, right), (1, left))]
     )
     level = np.full(len(z), 9.0, np.float32)
     for centre, size in zip(centres, sizes, strict=True):
@@ -110,31 +109,46 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
         level = np.minimum(level, np.sqrt(np.sum((offset / stretch) ** 2, axis=1) + inward**2) / np.float32(size))
     level += 0.20 * lungs.noise(13.0) + 0.10 * lungs.noise(5.5) + 0.35 * np.clip((lungs.costal - 18) / 20, 0, 2)
     glass = np.float32(rng.uniform(170, 400)) * (1 + 0.25 * lungs.noise(9.0) + 0.18 * lungs.noise(3.5))
-    dense = np.clip(1.6 * (lungs.noise(16.0) - rng.uniform(0.4, 2.2)), 0, 1)
+    # one in five is mostly consolidated
+    scarce = rng.uniform(-1.2, 0.0) if rng.random() < 0.2 else rng.uniform(0.4, 2.2)
+    dense = np.clip(1.6 * (lungs.noise(16.0) - scarce), 0, 1)
     reticular = np.clip(1 - np.abs(lungs.noise(5.0)) * 4, 0, 1) * rng.uniform(0, 150)
     return _Pattern(level, glass + reticular + 480 * dense, 0.45, bool(rng.random() < 0.3))
 
 
+def _covid_counts(ratio: float, rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the number of lesions in the right and the left lung: small disease can be one-sided, even one lesion."""
+    count = int(np.clip(rng.poisson(2 + 55 * ratio**0.55), 2, 26))
+    if rng.random() < 0.34 * np.exp(-ratio / 0.015):
+        count = 1 if rng.random() < 0.65 else count
+        return (count, 0) if rng.random() < 0.55 else (0, count)
+    right = int(np.clip(rng.binomial(count, rng.uniform(0.25, 0.8)), 1, count - 1))
+    return right, count - right
+
+
 def _cap(lungs: _Lungs, healthy: Healthy, ratio: float) -> _Pattern:
-    """Consolidation of a lobe or segment, or clustered centrilobular nodules, mostly on one side."""
+    """Consolidation of a lobe or segment, or clustered centrilobular nodules, two times in three on one side."""
     nodular = lungs.rng.random() < (0.6 if ratio < 0.01 else 0.3)
     lobes = _cap_lobes(lungs)
     return _nodules(lungs, healthy, lobes, ratio) if nodular else _consolidation(lungs, lobes, ratio)
 
 
 def _cap_lobes(lungs: _Lungs) -> list[int]:
-    """Choose the diseased lobes: one, sometimes two, seldom on both sides."""
+    """Choose the diseased lobes: one, or two or three on one or both sides."""
     rng = lungs.rng
     first = int(rng.choice([1, 2, 3, 4, 5], p=[0.2, 0.18, 0.26, 0.14, 0.22]))
-    if rng.random() < 0.72:
-        return [first]
     same_side = [lobe for lobe in ((1, 2, 3) if first <= 3 else (4, 5)) if lobe != first]
     other_side = [4, 5] if first <= 3 else [1, 2, 3]
-    return [first, int(rng.choice(same_side if rng.random() < 0.55 else other_side))]
+    lobes = [first]
+    if rng.random() < 0.18:
+        lobes.append(int(rng.choice(same_side)))
+    if rng.random() < 0.30:
+        lobes.append(int(rng.choice(other_side)))
+    return lobes
 
 
 def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
-    """Dense wedges that stop at the fissures, with air bronchograms and a narrow ground-glass rim."""
+    """Dense wedges that stop at the fissures, with air bronchograms and a ground-glass rim, narrow or wide."""
     rng = lungs.rng
     level = np.full(len(lungs.lobe), 9.0, np.float32)
     size = np.cbrt(ratio * lungs.volume / (4.19 * 0.6 * len(lobes)))
@@ -153,8 +167,9 @@ def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
         reach = np.sqrt((across * narrowing) ** 2 + (along / 1.25) ** 2) / np.float32(size * rng.uniform(0.8, 1.2))
         level = np.minimum(level, reach + 1.2 * ~inside)
     level += 0.16 * lungs.noise(9.0) + 0.10 * lungs.noise(4.5)
+    soft = rng.uniform(0.55, 1.0) if rng.random() < 0.35 else rng.uniform(0.2, 0.35)
     rise = np.float32(rng.uniform(620, 900)) * (1 + 0.10 * lungs.noise(7.0))
-    return _Pattern(level, rise - np.float32(rng.uniform(0, 250)) * np.clip(lungs.noise(12.0), 0, 1), 0.28, True)
+    return _Pattern(level, rise - np.float32(rng.uniform(0, 250)) * np.clip(lungs.noise(12.0), 0, 1), soft, True)
 
 
 def _nodules(lungs: _Lungs, healthy: Healthy, lobes: list[int], ratio: float) -> _Pattern:
