@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ..diagnosis import COVID
 from .anatomy import Chest
@@ -91,7 +92,7 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
     _, y, z = lungs.position.T
     low = np.exp(-(((z / plan.height) / 0.42) ** 2)) + 0.12
     back = 0.35 + 1 / (1 + np.exp(-(y - 0.1 * plan.half_depth) / 18))
-    peripheral = np.exp(-(((lungs.costal - 7) / 7) ** 2)) + 0.01
+    peripheral = np.exp(-(((lungs.costal - 7) / 7) ** 2)) + np.float32(np.exp(rng.uniform(np.log(0.01), np.log(0.15))))
     right, left = _covid_counts(ratio, rng)
     count = right + left
     sizes = rng.lognormal(0, 0.45, count)
@@ -107,7 +108,7 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
         # flat against the pleura: moving inward counts more than moving along it
         inward = (lungs.costal - lungs.costal[centre]) * np.float32(rng.uniform(0.5, 1.0))
         level = np.minimum(level, np.sqrt(np.sum((offset / stretch) ** 2, axis=1) + inward**2) / np.float32(size))
-    level += 0.20 * lungs.noise(13.0) + 0.10 * lungs.noise(5.5) + 0.35 * np.clip((lungs.costal - 18) / 20, 0, 2)
+    level += 0.26 * lungs.noise(13.0) + 0.10 * lungs.noise(5.5) + 0.35 * np.clip((lungs.costal - 18) / 20, 0, 2)
     glass = np.float32(rng.uniform(170, 400)) * (1 + 0.25 * lungs.noise(9.0) + 0.18 * lungs.noise(3.5))
     # one in five is mostly consolidated
     scarce = rng.uniform(-1.2, 0.0) if rng.random() < 0.2 else rng.uniform(0.4, 2.2)
@@ -119,7 +120,7 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
 def _covid_counts(ratio: float, rng: np.random.Generator) -> tuple[int, int]:
     """Draw the number of lesions in the right and the left lung: small disease can be one-sided, even one lesion."""
     count = int(np.clip(rng.poisson(2 + 55 * ratio**0.55), 2, 26))
-    if rng.random() < 0.34 * np.exp(-ratio / 0.015):
+    if rng.random() < 0.3 * np.exp(-ratio / 0.015):
         count = 1 if rng.random() < 0.65 else count
         return (count, 0) if rng.random() < 0.55 else (0, count)
     right = int(np.clip(rng.binomial(count, rng.uniform(0.25, 0.8)), 1, count - 1))
@@ -156,7 +157,7 @@ def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
         inside = lungs.lobe == lobe
         if not inside.any():
             continue
-        centre = lungs.position[_choose(inside * np.exp(-(((lungs.costal - 16) / 12) ** 2)) + 1e-9 * inside, 1, rng)[0]]
+        centre = lungs.position[_choose(inside * np.exp(-(((lungs.costal - 12) / 14) ** 2)) + 1e-9 * inside, 1, rng)[0]]
         axis = lungs.chest.plan.hilum(-1 if lobe <= 3 else 1) - centre
         axis /= max(float(np.linalg.norm(axis)), 1.0)
         offset = lungs.position - centre
@@ -167,32 +168,32 @@ def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
         reach = np.sqrt((across * narrowing) ** 2 + (along / 1.25) ** 2) / np.float32(size * rng.uniform(0.8, 1.2))
         level = np.minimum(level, reach + 1.2 * ~inside)
     level += 0.16 * lungs.noise(9.0) + 0.10 * lungs.noise(4.5)
-    soft = rng.uniform(0.55, 1.0) if rng.random() < 0.35 else rng.uniform(0.2, 0.35)
+    soft = rng.uniform(0.55, 1.0) if rng.random() < 0.4 else rng.uniform(0.2, 0.35)
     rise = np.float32(rng.uniform(620, 900)) * (1 + 0.10 * lungs.noise(7.0))
     return _Pattern(level, rise - np.float32(rng.uniform(0, 250)) * np.clip(lungs.noise(12.0), 0, 1), soft, True)
 
 
 def _nodules(lungs: _Lungs, healthy: Healthy, lobes: list[int], ratio: float) -> _Pattern:
-    """Clusters of centrilobular nodules at the ends of arteries, that merge where they are many."""
+    """Clusters of ill-defined centrilobular nodules along the small arteries, that merge where they are many."""
     rng = lungs.rng
     level = np.full(len(lungs.lobe), 9.0, np.float32)
     nodule = rng.uniform(2.6, 4.2)
-    wanted = int(np.clip(ratio * lungs.volume / (4.19 * nodule**3) / len(lobes), 4, 90))
+    wanted = int(np.clip(ratio * lungs.volume / (4.19 * nodule**3) / len(lobes), 4, 400))
     for lobe in lobes:
         inside = lungs.lobe == lobe
         if not inside.any():
             continue
         centre = lungs.position[_choose(inside * (lungs.costal > 8) + 1e-9 * inside, 1, rng)[0]]
         tree = healthy.arteries[0 if lobe <= 3 else 1]
-        ends = tree.position[tree.leaf]
-        order = np.argsort(np.linalg.norm(ends - centre, axis=1) + rng.normal(0, 6, len(ends)))
-        chosen = ends[order[:wanted]]
+        small = tree.position[tree.radius < 1.2]
+        order = np.argsort(np.linalg.norm(small - centre, axis=1) + rng.normal(0, 6, len(small)))
+        chosen = small[order[:wanted]]
         extent = 12 + np.linalg.norm(chosen - centre, axis=1).max()
-        near = np.nonzero(np.sum((lungs.position - centre) ** 2, axis=1) < extent**2)[0]
-        for end in chosen:
-            radius = np.float32(nodule * rng.uniform(0.7, 1.35))
-            distance = np.sqrt(np.sum((lungs.position[near] - end.astype(np.float32)) ** 2, axis=1)) / radius
-            level[near] = np.minimum(level[near], distance)
-    level += 0.12 * lungs.noise(5.0) + 0.6 * ~np.isin(lungs.lobe, lobes)
+        away = np.sqrt(np.sum((lungs.position - centre) ** 2, axis=1))
+        near = np.nonzero(inside & (away < extent))[0]
+        distance, which = cKDTree(chosen).query(lungs.position[near], k=min(3, len(chosen)))
+        radius = nodule * rng.uniform(0.6, 1.4, len(chosen))
+        level[near] = (distance / radius[which]).min(1) + 0.3 * away[near] / extent
+    level += 0.22 * lungs.noise(4.0) + 0.10 * lungs.noise(9.0)
     rise = np.float32(rng.uniform(330, 720)) * (1 + 0.15 * lungs.noise(8.0))
-    return _Pattern(level, rise, 0.45, bool(rng.random() < 0.6))
+    return _Pattern(level, rise, rng.uniform(0.45, 0.9), bool(rng.random() < 0.6))

@@ -218,7 +218,7 @@ def _trees(chest: Chest, rng: np.random.Generator) -> tuple[tuple[Tree, Tree], F
         airway = artery.children(1.7)
         shifted = artery.position + [1.8 * side, 2.2, 0.6] * artery.radius[:, None]
         beside = Tree(shifted, artery.parent, artery.radius, artery.leaf)
-        wall += draw_branches(grid, beside, airway, 1.2)
+        wall += draw_branches(grid, beside, airway, 1.12)
         lumen += draw_branches(grid, beside, airway, 0.8)
         arteries.append(artery)
     return (arteries[0], arteries[1]), np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1)
