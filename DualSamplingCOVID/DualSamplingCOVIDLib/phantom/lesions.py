@@ -92,7 +92,7 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
     _, y, z = lungs.position.T
     low = np.exp(-(((z / plan.height) / 0.42) ** 2)) + 0.12
     back = 0.35 + 1 / (1 + np.exp(-(y - 0.1 * plan.half_depth) / 18))
-    peripheral = np.exp(-(((lungs.costal - 7) / 7) ** 2)) + np.float32(np.exp(rng.uniform(np.log(0.01), np.log(0.15))))
+    peripheral = np.exp(-(((lungs.costal - 7) / 7) ** 2)) + np.float32(np.exp(rng.uniform(np.log(0.02), np.log(0.3))))
     right, left = _covid_counts(ratio, rng)
     count = right + left
     sizes = rng.lognormal(0, 0.45, count)
@@ -108,7 +108,7 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
         # flat against the pleura: moving inward counts more than moving along it
         inward = (lungs.costal - lungs.costal[centre]) * np.float32(rng.uniform(0.5, 1.0))
         level = np.minimum(level, np.sqrt(np.sum((offset / stretch) ** 2, axis=1) + inward**2) / np.float32(size))
-    level += 0.26 * lungs.noise(13.0) + 0.10 * lungs.noise(5.5) + 0.35 * np.clip((lungs.costal - 18) / 20, 0, 2)
+    level += 0.26 * lungs.noise(13.0) + 0.10 * lungs.noise(5.5) + 0.2 * np.clip((lungs.costal - 18) / 20, 0, 2)
     glass = np.float32(rng.uniform(170, 400)) * (1 + 0.25 * lungs.noise(9.0) + 0.18 * lungs.noise(3.5))
     # one in five is mostly consolidated
     scarce = rng.uniform(-1.2, 0.0) if rng.random() < 0.2 else rng.uniform(0.4, 2.2)
@@ -120,7 +120,7 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
 def _covid_counts(ratio: float, rng: np.random.Generator) -> tuple[int, int]:
     """Draw the number of lesions in the right and the left lung: small disease can be one-sided, even one lesion."""
     count = int(np.clip(rng.poisson(2 + 55 * ratio**0.55), 2, 26))
-    if rng.random() < 0.3 * np.exp(-ratio / 0.015):
+    if rng.random() < 0.22 * np.exp(-ratio / 0.015):
         count = 1 if rng.random() < 0.65 else count
         return (count, 0) if rng.random() < 0.55 else (0, count)
     right = int(np.clip(rng.binomial(count, rng.uniform(0.25, 0.8)), 1, count - 1))
@@ -129,7 +129,7 @@ def _covid_counts(ratio: float, rng: np.random.Generator) -> tuple[int, int]:
 
 def _cap(lungs: _Lungs, healthy: Healthy, ratio: float) -> _Pattern:
     """Consolidation of a lobe or segment, or clustered centrilobular nodules, two times in three on one side."""
-    nodular = lungs.rng.random() < (0.6 if ratio < 0.01 else 0.3)
+    nodular = lungs.rng.random() < (0.5 if ratio < 0.01 else 0.3 if ratio < 0.05 else 0.1)
     lobes = _cap_lobes(lungs)
     return _nodules(lungs, healthy, lobes, ratio) if nodular else _consolidation(lungs, lobes, ratio)
 
@@ -157,7 +157,7 @@ def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
         inside = lungs.lobe == lobe
         if not inside.any():
             continue
-        centre = lungs.position[_choose(inside * np.exp(-(((lungs.costal - 12) / 14) ** 2)) + 1e-9 * inside, 1, rng)[0]]
+        centre = lungs.position[_choose(inside * np.exp(-(((lungs.costal - 5) / 10) ** 2)) + 1e-9 * inside, 1, rng)[0]]
         axis = lungs.chest.plan.hilum(-1 if lobe <= 3 else 1) - centre
         axis /= max(float(np.linalg.norm(axis)), 1.0)
         offset = lungs.position - centre
@@ -183,7 +183,7 @@ def _nodules(lungs: _Lungs, healthy: Healthy, lobes: list[int], ratio: float) ->
         inside = lungs.lobe == lobe
         if not inside.any():
             continue
-        centre = lungs.position[_choose(inside * (lungs.costal > 8) + 1e-9 * inside, 1, rng)[0]]
+        centre = lungs.position[_choose(inside.astype(np.float32), 1, rng)[0]]
         tree = healthy.arteries[0 if lobe <= 3 else 1]
         small = tree.position[tree.radius < 1.2]
         order = np.argsort(np.linalg.norm(small - centre, axis=1) + rng.normal(0, 6, len(small)))
