@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from DualSamplingCOVIDLib.cohort import read_cohort
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.phantom import NORMAL, cohort_plan, draw_case, draw_nuisances, write_cohort
 
@@ -83,6 +84,8 @@ def test_a_written_cohort_has_its_manifest_and_images(tmp_path):
         rows = list(csv.DictReader(file))
     assert ",".join(rows[0]) == "case_id,patient_id,image,label,lungs,infection,site,age,sex,split"
     assert [row["label"] for row in rows] == [case.label for case in plan]
+    cases = read_cohort(tmp_path / "cohort" / "cohort.csv")
+    assert [(case.case_id, case.age, case.split) for case in cases] == [(c.case_id, c.age, c.split) for c in plan]
     for row, case in zip(rows, plan, strict=True):
         ct, lungs, infection = (
             sitk.ReadImage(str(tmp_path / "cohort" / row[name])) for name in ("image", "lungs", "infection")

@@ -121,6 +121,19 @@ def test_covid_is_more_bilateral_more_peripheral_and_lower_than_cap():
     assert covid[2] < cap[2]
 
 
+def test_the_diseased_sides_do_not_give_the_label_of_small_disease_away():
+    def bilateral(label: str) -> float:
+        shares = []
+        for seed in range(100, 124):
+            phantom = make_phantom(seed, label, ratio=0.002, spacing_mm=(6.0, 6.0, 6.0))
+            infected = array(phantom.infection).astype(bool)
+            shares.append(infected[array(phantom.right_lung).astype(bool)].sum() / infected.sum())
+        return float(np.mean([0.03 < share < 0.97 for share in shares]))
+
+    assert 0.5 < bilateral(COVID) < 0.9
+    assert 0.15 < bilateral(CAP) < 0.5
+
+
 def test_voxels_grow_where_the_body_does_not_fit():
     phantom = make_phantom(91, CAP, ratio=0.02, spacing_mm=(2.0, 2.0, 2.0), max_size=(90, 80, 50))
     assert all(size <= most for size, most in zip(phantom.ct.GetSize(), (90, 80, 50), strict=True))

@@ -1,8 +1,9 @@
 """Synthetic chest CTs with known lungs, infection and class: to learn from, to test with and to demonstrate."""
 
+from ..cohort import NORMAL
 from .acquisition import Nuisances, draw_nuisances
 from .cohort import PlannedCase, cohort_plan, draw_case, write_cohort
-from .generate import NORMAL, Phantom, draw_ratio, make_phantom
+from .generate import Phantom, draw_ratio, make_phantom
 
 __all__ = [
     "NORMAL",

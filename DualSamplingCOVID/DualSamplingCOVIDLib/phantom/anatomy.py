@@ -124,8 +124,14 @@ def chest_wall_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floa
     across = x / (np.float32(plan.half_width) * taper)
     along = centred / (np.float32(plan.half_depth) * np.sqrt(taper) * np.sqrt(taper + 0.08))
     radius = np.sqrt(x * x + centred * centred)
-    level = np.sqrt(np.sqrt(across**4 + along**4 + 1.5 * across**2 * along**2))
+    level = rounded_square(across, along)
     return radius / np.maximum(level, np.float32(0.02)) - radius
+
+
+def rounded_square(across: Floats, along: Floats) -> Floats:
+    """Return the level of a superellipse between circle and square: 1 on its outline, in proportion to the radius."""
+    a, b = across * across, along * along
+    return np.asarray(np.sqrt(np.sqrt(a * a + b * b + np.float32(1.5) * a * b)), np.float32)
 
 
 def _heart_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:
@@ -141,6 +147,7 @@ def _heart_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:
 def _diaphragm_height(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:
     """Height in mm above the two domes, higher in front of the posterior recess and on the right."""
     side = np.abs(x) / np.float32(plan.half_width) - 0.46
+    side = np.where(side < 0, 0.5 * side, side)
     front = (y + 0.25 * np.float32(plan.half_depth)) / np.float32(plan.half_depth)
     rise = np.float32(plan.dome) + np.float32(plan.right_rise) * (x < 0)
     return np.asarray(z - rise * (1.05 - (side / 0.56) ** 2 - 0.75 * front * front), np.float32)
@@ -150,11 +157,13 @@ def _mediastinum_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Fl
     """Distance in mm outside mediastinum, great vessels and spine; `y` and `z` may broadcast."""
     t = z / np.float32(plan.height)
     profile = np.exp(-((np.abs(y + 2) / (0.62 * plan.half_depth)) ** 4))
-    half = 3 + np.float32(plan.mediastinum) * profile * (1 - 0.18 * np.clip((t - 0.75) * 4, 0, 1))
+    waist = 1 - 0.18 * np.clip((t - 0.75) * 4, 0, 1) - 0.22 * np.exp(-(((z - plan.carina_z - 8) / 16) ** 2)) * (x < 0)
+    hila = 8 * np.exp(-(((z - plan.carina_z + 24) / 20) ** 2) - ((y - 6) / 20) ** 2)
+    half = 3 + np.float32(plan.mediastinum) * profile * waist + hila
     outside = np.abs(x - 3 * np.clip(1 - t, 0, 1)) - half.astype(np.float32)
     spine = np.hypot(x, y - np.float32(plan.spine_y)) - 25
     aorta = np.hypot(x - 20, y - np.float32(plan.spine_y - 30)) - 15
-    aorta = aorta + np.clip(z - np.float32(plan.carina_z + 14), 0, 60)
+    aorta = aorta + 0.4 * np.clip(z - np.float32(plan.carina_z + 4), 0, 90)
     knob = np.sqrt((x - 17) ** 2 + (y - 8) ** 2 + (z - np.float32(plan.carina_z + 22)) ** 2) - 24
     return np.minimum(np.minimum(outside, spine), np.minimum(aorta, knob)).astype(np.float32)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ..cohort import NORMAL, Case, write_cohort_csv
 from ..diagnosis import CAP, COVID
 from ..progress import Progress, silent
-from .generate import NORMAL, STRATA, draw_ratio, make_phantom
-
-COLUMNS = ("case_id", "patient_id", "image", "label", "lungs", "infection", "site", "age", "sex", "split")
+from .generate import STRATA, draw_ratio, make_phantom
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,7 @@ def write_cohort(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    with (folder / "cohort.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(_row(case) for case in plan)
+    write_cohort_csv(folder / "cohort.csv", (_written(folder, case) for case in plan))
     return plan
 
 
@@ -132,6 +127,18 @@ def write_case(folder: Path, case: PlannedCase, spacing_mm: tuple[float, float, 
         sitk.WriteImage(image, str(folder / case.case_id / f"{name}.nii.gz"), True, 1)
 
 
-def _row(case: PlannedCase) -> tuple[object, ...]:
-    files = [f"{case.case_id}/{name}.nii.gz" for name in ("ct", "lungs", "infection")]
-    return (case.case_id, case.patient_id, files[0], case.label, *files[1:], case.site, case.age, case.sex, case.split)
+def _written(folder: Path, case: PlannedCase) -> Case:
+    """Return the planned case as `write_case` leaves it in the folder."""
+    ct, lungs, infection = (folder / case.case_id / f"{name}.nii.gz" for name in ("ct", "lungs", "infection"))
+    return Case(
+        case_id=case.case_id,
+        patient_id=case.patient_id,
+        image=ct,
+        label=case.label,
+        lungs=lungs,
+        infection=infection,
+        site=case.site,
+        age=float(case.age),
+        sex=case.sex,
+        split=case.split,
+    )

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from ..cohort import NORMAL
 from ..diagnosis import CAP, COVID
 from .acquisition import Nuisances, draw_nuisances, scan
 from .anatomy import BodyPlan, draw_body, shape_chest
 from .fields import Grid
 from .lesions import infect
 from .tissue import paint_healthy
-
-NORMAL = "normal"
 
 
 @dataclass(frozen=True)

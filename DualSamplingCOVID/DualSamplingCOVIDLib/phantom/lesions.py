@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ..diagnosis import COVID
 from .anatomy import Chest
@@ -60,11 +61,12 @@ def infect(
     wanted = int(np.clip(round(ratio * len(lungs.position)), 1, len(lungs.position) - 1))
     edge = np.partition(pattern.level, wanted - 1)[wanted - 1]
     infected = pattern.level <= edge
-    inward = np.clip((edge - pattern.level) / np.float32(pattern.soft), -1, 1)
+    inward = np.clip((edge - pattern.level) / np.float32(pattern.soft), 0, 1)
+    outward = np.clip((edge - pattern.level) / np.float32(0.4 * min(pattern.soft, 0.45)), -1, 0)
     rise = np.where(
         infected,
         EDGE_HU + np.clip(pattern.rise - EDGE_HU, 0, None) * inward * (2 - inward),
-        EDGE_HU * np.clip(1 + 2.5 * inward, 0, 1) ** 2,
+        EDGE_HU * (1 + outward) ** 2,
     )
     hu = healthy.hu.copy()
     before = hu[mask]
@@ -85,21 +87,19 @@ def _choose(weight: Floats, count: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
-    """Multifocal ground glass under the pleura of both lungs, mostly low and at the back, part of it consolidated."""
+    """Ground glass under the pleura, mostly multifocal in both lungs, low and at the back, part of it consolidated."""
     rng, plan = lungs.rng, lungs.chest.plan
     _, y, z = lungs.position.T
     low = np.exp(-(((z / plan.height) / 0.42) ** 2)) + 0.12
     back = 0.35 + 1 / (1 + np.exp(-(y - 0.1 * plan.half_depth) / 18))
-    peripheral = np.exp(-(((lungs.costal - 7) / 7) ** 2)) + 0.01
-    count = int(np.clip(rng.poisson(2 + 55 * ratio**0.55), 2, 26))
+    peripheral = np.exp(-(((lungs.costal - 7) / 7) ** 2)) + np.float32(np.exp(rng.uniform(np.log(0.02), np.log(0.3))))
+    right, left = _covid_counts(ratio, rng)
+    count = right + left
     sizes = rng.lognormal(0, 0.45, count)
     sizes *= np.cbrt(ratio * lungs.volume / (4.19 * np.sum(sizes**3)))
     weight = low * back * peripheral
     centres = np.concatenate(
-        [
-            _choose(weight * (lungs.position[:, 0] * side > 0), amount, rng)
-            for side, amount in ((-1, count - count // 2), (1, count // 2))
-        ]
+        [_choose(weight * (lungs.position[:, 0] * side > 0), amount, rng) for side, amount in ((-1, right), (1, left))]
     )
     level = np.full(len(z), 9.0, np.float32)
     for centre, size in zip(centres, sizes, strict=True):
@@ -108,33 +108,48 @@ def _covid(lungs: _Lungs, ratio: float) -> _Pattern:
         # flat against the pleura: moving inward counts more than moving along it
         inward = (lungs.costal - lungs.costal[centre]) * np.float32(rng.uniform(0.5, 1.0))
         level = np.minimum(level, np.sqrt(np.sum((offset / stretch) ** 2, axis=1) + inward**2) / np.float32(size))
-    level += 0.20 * lungs.noise(13.0) + 0.10 * lungs.noise(5.5) + 0.35 * np.clip((lungs.costal - 18) / 20, 0, 2)
+    level += 0.26 * lungs.noise(13.0) + 0.10 * lungs.noise(5.5) + 0.2 * np.clip((lungs.costal - 18) / 20, 0, 2)
     glass = np.float32(rng.uniform(170, 400)) * (1 + 0.25 * lungs.noise(9.0) + 0.18 * lungs.noise(3.5))
-    dense = np.clip(1.6 * (lungs.noise(16.0) - rng.uniform(0.4, 2.2)), 0, 1)
+    # one in five is mostly consolidated
+    scarce = rng.uniform(-1.2, 0.0) if rng.random() < 0.2 else rng.uniform(0.4, 2.2)
+    dense = np.clip(1.6 * (lungs.noise(16.0) - scarce), 0, 1)
     reticular = np.clip(1 - np.abs(lungs.noise(5.0)) * 4, 0, 1) * rng.uniform(0, 150)
     return _Pattern(level, glass + reticular + 480 * dense, 0.45, bool(rng.random() < 0.3))
 
 
+def _covid_counts(ratio: float, rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the number of lesions in the right and the left lung: small disease can be one-sided, even one lesion."""
+    count = int(np.clip(rng.poisson(2 + 55 * ratio**0.55), 2, 26))
+    if rng.random() < 0.22 * np.exp(-ratio / 0.015):
+        count = 1 if rng.random() < 0.65 else count
+        return (count, 0) if rng.random() < 0.55 else (0, count)
+    right = int(np.clip(rng.binomial(count, rng.uniform(0.25, 0.8)), 1, count - 1))
+    return right, count - right
+
+
 def _cap(lungs: _Lungs, healthy: Healthy, ratio: float) -> _Pattern:
-    """Consolidation of a lobe or segment, or clustered centrilobular nodules, mostly on one side."""
-    nodular = lungs.rng.random() < (0.6 if ratio < 0.01 else 0.3)
+    """Consolidation of a lobe or segment, or clustered centrilobular nodules, two times in three on one side."""
+    nodular = lungs.rng.random() < (0.5 if ratio < 0.01 else 0.3 if ratio < 0.05 else 0.1)
     lobes = _cap_lobes(lungs)
     return _nodules(lungs, healthy, lobes, ratio) if nodular else _consolidation(lungs, lobes, ratio)
 
 
 def _cap_lobes(lungs: _Lungs) -> list[int]:
-    """Choose the diseased lobes: one, sometimes two, seldom on both sides."""
+    """Choose the diseased lobes: one, or two or three on one or both sides."""
     rng = lungs.rng
     first = int(rng.choice([1, 2, 3, 4, 5], p=[0.2, 0.18, 0.26, 0.14, 0.22]))
-    if rng.random() < 0.72:
-        return [first]
     same_side = [lobe for lobe in ((1, 2, 3) if first <= 3 else (4, 5)) if lobe != first]
     other_side = [4, 5] if first <= 3 else [1, 2, 3]
-    return [first, int(rng.choice(same_side if rng.random() < 0.55 else other_side))]
+    lobes = [first]
+    if rng.random() < 0.18:
+        lobes.append(int(rng.choice(same_side)))
+    if rng.random() < 0.30:
+        lobes.append(int(rng.choice(other_side)))
+    return lobes
 
 
 def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
-    """Dense wedges that stop at the fissures, with air bronchograms and a narrow ground-glass rim."""
+    """Dense wedges that stop at the fissures, with air bronchograms and a ground-glass rim, narrow or wide."""
     rng = lungs.rng
     level = np.full(len(lungs.lobe), 9.0, np.float32)
     size = np.cbrt(ratio * lungs.volume / (4.19 * 0.6 * len(lobes)))
@@ -142,7 +157,7 @@ def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
         inside = lungs.lobe == lobe
         if not inside.any():
             continue
-        centre = lungs.position[_choose(inside * np.exp(-(((lungs.costal - 16) / 12) ** 2)) + 1e-9 * inside, 1, rng)[0]]
+        centre = lungs.position[_choose(inside * np.exp(-(((lungs.costal - 5) / 10) ** 2)) + 1e-9 * inside, 1, rng)[0]]
         axis = lungs.chest.plan.hilum(-1 if lobe <= 3 else 1) - centre
         axis /= max(float(np.linalg.norm(axis)), 1.0)
         offset = lungs.position - centre
@@ -153,31 +168,32 @@ def _consolidation(lungs: _Lungs, lobes: list[int], ratio: float) -> _Pattern:
         reach = np.sqrt((across * narrowing) ** 2 + (along / 1.25) ** 2) / np.float32(size * rng.uniform(0.8, 1.2))
         level = np.minimum(level, reach + 1.2 * ~inside)
     level += 0.16 * lungs.noise(9.0) + 0.10 * lungs.noise(4.5)
+    soft = rng.uniform(0.55, 1.0) if rng.random() < 0.4 else rng.uniform(0.2, 0.35)
     rise = np.float32(rng.uniform(620, 900)) * (1 + 0.10 * lungs.noise(7.0))
-    return _Pattern(level, rise - np.float32(rng.uniform(0, 250)) * np.clip(lungs.noise(12.0), 0, 1), 0.28, True)
+    return _Pattern(level, rise - np.float32(rng.uniform(0, 250)) * np.clip(lungs.noise(12.0), 0, 1), soft, True)
 
 
 def _nodules(lungs: _Lungs, healthy: Healthy, lobes: list[int], ratio: float) -> _Pattern:
-    """Clusters of centrilobular nodules at the ends of arteries, that merge where they are many."""
+    """Clusters of ill-defined centrilobular nodules along the small arteries, that merge where they are many."""
     rng = lungs.rng
     level = np.full(len(lungs.lobe), 9.0, np.float32)
     nodule = rng.uniform(2.6, 4.2)
-    wanted = int(np.clip(ratio * lungs.volume / (4.19 * nodule**3) / len(lobes), 4, 90))
+    wanted = int(np.clip(ratio * lungs.volume / (4.19 * nodule**3) / len(lobes), 4, 400))
     for lobe in lobes:
         inside = lungs.lobe == lobe
         if not inside.any():
             continue
-        centre = lungs.position[_choose(inside * (lungs.costal > 8) + 1e-9 * inside, 1, rng)[0]]
+        centre = lungs.position[_choose(inside.astype(np.float32), 1, rng)[0]]
         tree = healthy.arteries[0 if lobe <= 3 else 1]
-        ends = tree.position[tree.leaf]
-        order = np.argsort(np.linalg.norm(ends - centre, axis=1) + rng.normal(0, 6, len(ends)))
-        chosen = ends[order[:wanted]]
+        small = tree.position[tree.radius < 1.2]
+        order = np.argsort(np.linalg.norm(small - centre, axis=1) + rng.normal(0, 6, len(small)))
+        chosen = small[order[:wanted]]
         extent = 12 + np.linalg.norm(chosen - centre, axis=1).max()
-        near = np.nonzero(np.sum((lungs.position - centre) ** 2, axis=1) < extent**2)[0]
-        for end in chosen:
-            radius = np.float32(nodule * rng.uniform(0.7, 1.35))
-            distance = np.sqrt(np.sum((lungs.position[near] - end.astype(np.float32)) ** 2, axis=1)) / radius
-            level[near] = np.minimum(level[near], distance)
-    level += 0.12 * lungs.noise(5.0) + 0.6 * ~np.isin(lungs.lobe, lobes)
+        away = np.sqrt(np.sum((lungs.position - centre) ** 2, axis=1))
+        near = np.nonzero(inside & (away < extent))[0]
+        distance, which = cKDTree(chosen).query(lungs.position[near], k=min(3, len(chosen)))
+        radius = nodule * rng.uniform(0.6, 1.4, len(chosen))
+        level[near] = (distance / radius[which]).min(1) + 0.3 * away[near] / extent
+    level += 0.22 * lungs.noise(4.0) + 0.10 * lungs.noise(9.0)
     rise = np.float32(rng.uniform(330, 720)) * (1 + 0.15 * lungs.noise(8.0))
-    return _Pattern(level, rise, 0.45, bool(rng.random() < 0.6))
+    return _Pattern(level, rise, rng.uniform(0.45, 0.9), bool(rng.random() < 0.6))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .anatomy import Chest
+from .anatomy import Chest, rounded_square
 from .fields import Floats, Grid, blend, coverage, smooth_field
 from .vessels import Points, Tree, draw_branches, draw_tubes, grow_tree
 
@@ -44,8 +44,8 @@ def _paint_body(chest: Chest, rng: np.random.Generator) -> Floats:
     width = plan.half_width + plan.wall + plan.fat + 8
     depth = plan.half_depth + plan.wall + 0.7 * plan.fat + 4
     radius = np.hypot(x, y)
-    level = np.sqrt(np.sqrt((x / width) ** 4 + (y / depth) ** 4 + 1.5 * (x / width) ** 2 * (y / depth) ** 2))
-    skin = radius / np.maximum(level, np.float32(0.05)) - radius
+    level = rounded_square(x / np.float32(width), y / np.float32(depth))
+    skin = np.asarray(radius / np.maximum(level, np.float32(0.05)) - radius, np.float32)
     marbling = smooth_field(chest.grid, 9.0, rng)
     hu = np.full(chest.grid.shape, AIR, np.float32)
     blend(hu, 20.0, coverage(skin, 2.0))
@@ -218,7 +218,7 @@ def _trees(chest: Chest, rng: np.random.Generator) -> tuple[tuple[Tree, Tree], F
         airway = artery.children(1.7)
         shifted = artery.position + [1.8 * side, 2.2, 0.6] * artery.radius[:, None]
         beside = Tree(shifted, artery.parent, artery.radius, artery.leaf)
-        wall += draw_branches(grid, beside, airway, 1.2)
+        wall += draw_branches(grid, beside, airway, 1.12)
         lumen += draw_branches(grid, beside, airway, 0.8)
         arteries.append(artery)
     return (arteries[0], arteries[1]), np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1)

@@ -40,7 +40,7 @@ def grow_tree(root: Points, targets: Points, tip_mm: float, rng: np.random.Gener
     parent, path = np.zeros(count, np.int64), np.zeros(count)
     for node in range(1, count):
         link = np.linalg.norm(position[:node] - position[node], axis=1)
-        parent[node] = np.argmin(link + 0.35 * (path[:node] + link))
+        parent[node] = np.argmin(link + 0.55 * (path[:node] + link))
         path[node] = path[parent[node]] + link[parent[node]]
     cubes = np.zeros(count)
     leaf = np.ones(count, bool)
