@@ -35,8 +35,8 @@ def main() -> None:
     """Make the bundle."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--learning", type=int, default=400, help="phantoms to learn from, a fifth for validation")
-    parser.add_argument("--held-out", type=int, default=150, help="phantoms for the figures, a fifth of them normal")
+    parser.add_argument("--learning", type=int, default=360, help="phantoms to learn from, a fifth for validation")
+    parser.add_argument("--held-out", type=int, default=140, help="phantoms for the figures, a fifth of them normal")
     parser.add_argument("--epochs", type=int, default=16)
     options = parser.parse_args()
     progress = reporter.reporter("bar")
@@ -57,14 +57,12 @@ def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epoch
 
     start = time.perf_counter()
     spec = GridSpec().coarser(SHRINK)
-    write_cohort(scratch / "learning", learning, SEEDS["learning"], progress)
-    write_cohort(scratch / "held-out", held_out, SEEDS["held-out"], progress, normals=0.2)
-    ready = {
-        name: prepare_cohort(
-            read_cohort(scratch / name / "cohort.csv"), spec, SEGMENTER, scratch / f"{name}-ready", progress
-        )
-        for name in SEEDS
-    }
+    ready = {}
+    for name, amount, normal_share in (("learning", learning, 0.0), ("held-out", held_out, 0.2)):
+        told = _about(progress, name)
+        write_cohort(scratch / name, amount, SEEDS[name], told, normals=normal_share)
+        cases = read_cohort(scratch / name / "cohort.csv")
+        ready[name] = prepare_cohort(cases, spec, SEGMENTER, scratch / f"{name}-ready", told)
     normals = [case.ratio for case in ready["held-out"] if case.label == NORMAL]
     test = PreparedDataset([case for case in ready["held-out"] if case.label in (COVID, CAP)])
     back_end = segmenter(SEGMENTER).card
@@ -111,6 +109,7 @@ def _figures(probabilities: dict[str, Any], test: Any, card: SegmenterCard) -> d
     scores = {**probabilities, "ensemble": np.array(combined), "infection ratio alone": ratios}
     strata = np.array([card.cut_offs.stratum(ratio) for ratio in ratios])
     groups = {"all": np.ones(len(labels), bool)} | {name: strata == name for name in ("small", "medium", "large")}
+    groups["ratio 0.005 to 0.030"] = (ratios >= 0.005) & (ratios <= 0.030)
     return {
         group: {"n": int(chosen.sum()), "covid": int(labels[chosen].sum())}
         | {
@@ -120,6 +119,15 @@ def _figures(probabilities: dict[str, Any], test: Any, card: SegmenterCard) -> d
         }
         for group, chosen in groups.items()
     }
+
+
+def _about(progress: Progress, cohort: str) -> Progress:
+    """Return what says of which cohort the progress is."""
+
+    def told(stage: str, done: float) -> None:
+        progress(f"{stage} ({cohort})", done)
+
+    return told
 
 
 def _percentile_95(ratios: list[float]) -> float:

@@ -2,7 +2,7 @@
 
 Ground glass is denser than -690 HU, and so are vessels. What tells them apart is size: of a ball-like neighbourhood
 (a Gaussian of 4 mm) infection fills most, a vessel little. Deep in the chest the bright stems of the vessels are wide
-and crowded, so their own share is taken off there. Shares are of soft memberships, not of yes or no, so that blur,
+and crowded, so their own share is taken off there, and more is asked of a place. Shares are of soft memberships, not of yes or no, so that blur,
 noise and the direction of the grid move them little.
 """
 
@@ -20,6 +20,7 @@ DENSE_HU, DENSE_WIDTH_HU = -690.0, 60.0
 EDGE_HU = -720.0
 BRIGHT_HU, BRIGHT_WIDTH_HU = -350.0, 200.0
 BRIGHT_WEIGHT = 1.5
+HILAR_SHARE = 0.2
 HILUM_MM = (20.0, 40.0)
 CORE_SHARE = 0.65
 SHARE = 0.5
@@ -46,8 +47,9 @@ def find(hu: FloatArray, right: BoolArray, left: BoolArray) -> BoolArray:
     lungs = lungs[part]
     smooth = _within(hu[part], lungs, BLUR_MM)
     dense = _ramp(smooth, DENSE_HU, DENSE_WIDTH_HU)
-    stems = _ramp(smooth, BRIGHT_HU, BRIGHT_WIDTH_HU) * centrality(lungs)
-    share = _within(dense - BRIGHT_WEIGHT * stems, lungs, AROUND_MM)
+    central = centrality(lungs)
+    stems = _ramp(smooth, BRIGHT_HU, BRIGHT_WIDTH_HU) * central
+    share = _within(dense - BRIGHT_WEIGHT * stems, lungs, AROUND_MM) - HILAR_SHARE * central
     candidates = lungs & (smooth > EDGE_HU) & (share > SHARE)
     cores = candidates & (share > CORE_SHARE) & (depth(lungs) > PLEURA_MM)
     found[part] = larger_than(connected(candidates, larger_than(cores, LEAST_ML / 4)), LEAST_ML)
