@@ -92,9 +92,7 @@ def _path_out_of_the_folder(folder: Path) -> None:
         (_path_out_of_the_folder, "not a safetensors file of its own folder"),
     ],
 )
-def test_a_damaged_bundle_is_refused_with_its_cause(
-    tmp_path: Path, damage: Callable[[Path], None], cause: str
-) -> None:
+def test_a_damaged_bundle_is_refused_with_its_cause(tmp_path: Path, damage: Callable[[Path], None], cause: str) -> None:
     a_bundle(tmp_path / "b")
     damage(tmp_path / "b")
     with pytest.raises(BundleError, match=cause) as caught:

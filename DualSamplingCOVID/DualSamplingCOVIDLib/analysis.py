@@ -78,9 +78,7 @@ def analyze(
     )
 
 
-def _with_bundle_cut_offs(
-    segmentation: Segmentation, bundle: Bundle
-) -> tuple[Segmentation, tuple[Finding, ...]]:
+def _with_bundle_cut_offs(segmentation: Segmentation, bundle: Bundle) -> tuple[Segmentation, tuple[Finding, ...]]:
     """Apply the cut-offs refitted with the bundle, or warn that it learned with another segmenter's masks."""
     used, learned = segmentation.segmenter, bundle.segmenter
     if (used.name, used.version) == (learned.name, learned.version):

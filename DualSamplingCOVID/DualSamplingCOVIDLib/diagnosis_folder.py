@@ -151,9 +151,7 @@ def _report(diagnosis: Diagnosis) -> dict[str, Any]:
         "segmentation": {
             "segmenter": dataclasses.asdict(segmentation.segmenter),
             "lungs_ml": {side: volume_ml(mask) for side, mask in sides.items()},
-            "infection_ml": {
-                side: volume_ml(sitk.And(mask, segmentation.infection)) for side, mask in sides.items()
-            },
+            "infection_ml": {side: volume_ml(sitk.And(mask, segmentation.infection)) for side, mask in sides.items()},
         },
         "quality": [dataclasses.asdict(finding) for finding in diagnosis.findings],
         "bundle": dataclasses.asdict(diagnosis.bundle),

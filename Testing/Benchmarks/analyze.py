@@ -1,6 +1,6 @@
 """Seconds a stage and peak memory of `analyze` at the paper's full size, with random weights of width 64.
 
-    python Testing/Benchmarks/analyze.py path/to/ct
+python Testing/Benchmarks/analyze.py path/to/ct
 """
 
 import json

@@ -124,8 +124,8 @@ def _figures(probabilities: dict[str, Any], test: Any, card: SegmenterCard) -> d
 def _about(progress: Progress, cohort: str) -> Progress:
     """Return what says of which cohort the progress is."""
 
-    def told(stage: str, done: float) -> None:
-        progress(f"{stage} ({cohort})", done)
+    def told(stage: str, fraction: float) -> None:
+        progress(f"{stage} ({cohort})", fraction)
 
     return told
 

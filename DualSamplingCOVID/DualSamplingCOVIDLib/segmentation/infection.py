@@ -2,8 +2,8 @@
 
 Ground glass is denser than -690 HU, and so are vessels. What tells them apart is size: of a ball-like neighbourhood
 (a Gaussian of 4 mm) infection fills most, a vessel little. Deep in the chest the bright stems of the vessels are wide
-and crowded, so their own share is taken off there, and more is asked of a place. Shares are of soft memberships, not of yes or no, so that blur,
-noise and the direction of the grid move them little.
+and crowded, so their own share is taken off there, and more is asked of a place before it counts. Shares are of soft
+memberships, not of yes or no, so that blur, noise and the direction of the grid move them little.
 """
 
 from __future__ import annotations
