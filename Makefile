@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 OUTPUT ?= demo/diagnosis
-CT ?= demo/phantom/case-0000/ct.nii.gz
+CT ?= demo/phantom/phantom-0000/ct.nii.gz
 LIBRARY := pyproject.toml constraints.txt
 # Needed by the rendering tests; installed when this user may, named when not.
 DEBIAN_PACKAGES := libegl1 libgl1-mesa-dri
@@ -24,7 +24,7 @@ $(VENV)/tests.installed: $(LIBRARY)
 	$(PIP) --editable '.[tests]'
 	touch $@
 
-demo/phantom/case-0000/ct.nii.gz: | $(VENV)/demo.installed
+demo/phantom/phantom-0000/ct.nii.gz: | $(VENV)/demo.installed
 	$(BIN)/dualsampling-covid phantom --cases 1 --seed 2020 --output demo/phantom --overwrite
 
 demo: $(VENV)/demo.installed $(if $(filter demo/%,$(CT)),$(CT))
