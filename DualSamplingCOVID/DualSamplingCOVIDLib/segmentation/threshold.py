@@ -8,7 +8,6 @@ from ..diagnosis import CutOffs, Segmentation, SegmenterCard
 from ..progress import Progress, silent
 from . import infection, lungs, working_grid
 
-# To be calibrated on phantoms; until then from the real CTs at hand.
 CARD = SegmenterCard(
     name="threshold",
     version="1",
@@ -24,16 +23,16 @@ class ThresholdSegmenter:
 
     def segment(self, ct: sitk.Image, progress: Progress = silent) -> Segmentation:
         """Segment a CT (see `Segmenter.segment`)."""
-        progress("segmentation", 0.0)
+        progress("segmenting lungs and infection", 0.0)
         grid = working_grid.from_ct(ct)
         hu = working_grid.array(grid)
-        progress("segmentation", 0.1)
+        progress("segmenting lungs and infection", 0.1)
         right, left = lungs.find(hu)
-        progress("segmentation", 0.6)
+        progress("segmenting lungs and infection", 0.6)
         infected = infection.find(hu, right, left)
-        progress("segmentation", 0.8)
+        progress("segmenting lungs and infection", 0.8)
         right_lung, left_lung, infected_part = (working_grid.to_ct(mask, grid, ct) for mask in (right, left, infected))
         left_lung = sitk.And(left_lung, sitk.Equal(right_lung, 0))
         infected_part = sitk.And(infected_part, sitk.Or(right_lung, left_lung))
-        progress("segmentation", 1.0)
+        progress("segmenting lungs and infection", 1.0)
         return Segmentation(right_lung, left_lung, infected_part, self.card)
