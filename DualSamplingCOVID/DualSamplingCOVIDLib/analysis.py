@@ -98,8 +98,9 @@ def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, d
     from .network import attention as online
 
     try:
-        network = _network(bundle, member).to(choose_device(device))
-        image = torch.from_numpy(prepared.image)[None, None].to(choose_device(device))
+        where = choose_device(device)
+        network = _network(bundle, member).to(where)
+        image = torch.from_numpy(prepared.image)[None, None].to(where, memory_format=torch.channels_last_3d)
         shape = tuple(prepared.image.shape)
         with torch.no_grad():
             output = network(image)
