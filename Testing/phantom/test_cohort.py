@@ -94,3 +94,9 @@ def test_a_written_cohort_has_its_manifest_and_images(tmp_path):
         sides, infected = sitk.GetArrayFromImage(lungs), sitk.GetArrayFromImage(infection)
         assert set(np.unique(sides)) == {0, 1, 2}
         assert infected.sum() / np.count_nonzero(sides) == pytest.approx(case.ratio, rel=0.05)
+
+
+@pytest.mark.parametrize("label", [COVID, CAP])
+def test_every_split_of_a_small_plan_has_both_classes(label: str):
+    splits = [case.split for case in cohort_plan(20, 4) if case.label == label]
+    assert [splits.count(name) for name in ("train", "validation", "test")] == [6, 2, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from ..cohort import NORMAL, Case, write_cohort_csv
 from ..diagnosis import CAP, COVID
 from ..progress import Progress, silent
 from .generate import STRATA, draw_ratio, make_phantom
+
+SPLITS = ("train", "validation", "test", "train", "train")
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ def draw_case(seed: int) -> tuple[str, float]:
 def cohort_plan(cases: int, seed: int, normals: float = 0.0) -> tuple[PlannedCase, ...]:
     """Plan a cohort: `normals` of the cases have no disease, half of the others COVID-19, half CAP.
 
-    The ratios' strata follow Table III (TV set) as closely as whole cases can. One case in five is in the
-    split "test", the others in "train". The same arguments give the same plan.
+    The ratios' strata follow Table III (TV set) as closely as whole cases can. Of each label one case
+    in five is in the split "test", one in "validation", the others in "train". The same arguments give the same plan.
 
     Raises:
         ValueError: `cases` below 1, or `normals` outside [0, 1].
@@ -56,7 +59,11 @@ def cohort_plan(cases: int, seed: int, normals: float = 0.0) -> tuple[PlannedCas
     contents += _stratified(COVID, covid, rng) + _stratified(CAP, cases - healthy - covid, rng)
     seeds = rng.choice(2**31 - 1, cases, replace=False)
     order = rng.permutation(cases)
-    return tuple(_planned(number, int(seeds[number]), contents[which], rng) for number, which in enumerate(order))
+    splits = {label: itertools.cycle(SPLITS) for label in (COVID, CAP, NORMAL)}
+    return tuple(
+        _planned(number, int(seeds[number]), contents[which], next(splits[contents[which][0]]), rng)
+        for number, which in enumerate(order)
+    )
 
 
 def _stratified(label: str, amount: int, rng: np.random.Generator) -> list[tuple[str, float | None]]:
@@ -73,7 +80,9 @@ def _stratified(label: str, amount: int, rng: np.random.Generator) -> list[tuple
     ]
 
 
-def _planned(number: int, seed: int, content: tuple[str, float | None], rng: np.random.Generator) -> PlannedCase:
+def _planned(
+    number: int, seed: int, content: tuple[str, float | None], split: str, rng: np.random.Generator
+) -> PlannedCase:
     label, ratio = content
     return PlannedCase(
         case_id=f"phantom-{number:04d}",
@@ -84,7 +93,7 @@ def _planned(number: int, seed: int, content: tuple[str, float | None], rng: np.
         site=f"site-{rng.integers(1, 5)}",
         age=int(np.clip(rng.normal(50, 15), 18, 90)),
         sex=str(rng.choice(["F", "M"])),
-        split="test" if rng.random() < 0.2 else "train",
+        split=split,
     )
 
 
