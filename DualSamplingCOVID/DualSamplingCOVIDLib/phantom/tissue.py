@@ -189,7 +189,7 @@ def _parenchyma(chest: Chest, rng: np.random.Generator) -> Floats:
     thick = np.clip(1.6 - chest.fissure, 0, 1) * (smooth_field(grid, 30.0, rng) > -0.3)
     hu += np.float32(rng.uniform(60, 170)) * thick
     if rng.random() < 0.55:
-        strength, reach = rng.uniform(40, 230), rng.uniform(5, 14)
+        strength, reach = 30 + 170 * rng.random() ** 3, rng.uniform(4, 11)
         back = np.clip((y - 0.35 * plan.half_depth) / (0.4 * plan.half_depth), 0, 1)
         fade = np.exp(-np.clip(chest.cavity, 0, None) / np.float32(reach)) * np.clip(1.2 - z / plan.height, 0, 1)
         hu += np.float32(strength) * back * fade * np.clip(0.8 + 0.5 * smooth_field(grid, 18.0, rng), 0, 1.5)
