@@ -8,7 +8,7 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSamplingCOVIDLib"
 FLOORS = (
-    {"errors", "progress", "resources"},
+    {"errors", "progress", "resources", "segments"},
     {"diagnosis"},
     {"ct", "diagnosis_folder"},
     {"network"},

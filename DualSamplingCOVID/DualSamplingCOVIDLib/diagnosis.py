@@ -92,8 +92,9 @@ def volume_ml(mask: sitk.Image) -> float:
 
 @dataclass(frozen=True)
 class Attention:
-    """One member's evidence as a map: A^ in [0, 1], float32 on the network grid (Eq. 1, min-max per volume).
+    """One member's evidence as a map: A^ in [0, 1], float32 (Eq. 1, min-max per volume).
 
+    `image` lies on a lattice of the network grid that loses nothing: the map is linear between its points.
     Min-max hides amplitude, so `raw_peak` (the largest value of A before it) always goes with the map.
     A dead map (no positive evidence anywhere) is all zeros with `raw_peak` 0.
     """

@@ -60,6 +60,12 @@ class NetworkGrid:
     origin_xyz: tuple[float, float, float]
     scale: float
 
+    def every(self, step: int) -> NetworkGrid:
+        """Return the lattice of every `step`-th voxel from the first to the last one or just beyond it."""
+        k, j, i = (-(-(n - 1) // step) + 1 for n in self.shape_kji)
+        x, y, z = (s * step for s in self.spacing_xyz)
+        return NetworkGrid((k, j, i), (x, y, z), self.origin_xyz, self.scale)
+
     def to_image(self, array: NDArray[np.generic]) -> sitk.Image:
         """Return `array` [k, j, i] as an image with this grid's geometry; ValueError where the shape differs."""
         if array.shape != self.shape_kji:
@@ -141,7 +147,7 @@ def prepare(ct: sitk.Image, lungs: sitk.Image, spec: GridSpec, infection: sitk.I
 
 
 def on_ct_grid(image: sitk.Image, ct: sitk.Image) -> sitk.Image:
-    """Return a network-grid image on the CT's exact grid: linear, float32, 0 outside the network grid."""
+    """Return an image on the network grid or a lattice of it on the CT's exact grid: linear, float32, 0 outside."""
     return sitk.Resample(image, ct, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
 
 

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.scene import headless, nodes
+from DualSamplingCOVIDLib.segments import LEFT_LUNG
 from scene import cases
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -69,8 +70,7 @@ def test_the_ct_stays_grey_where_the_map_is_zero(rendered, tag, voxel):
 
 def test_lungs_are_outlined_but_not_filled(rendered):
     pixels, _ = rendered["Red"]
-    style = next(style for style in nodes.SEGMENT_STYLES if style.identifier == nodes.LEFT_LUNG_ID)
-    outline = (np.abs(pixels - 255 * np.asarray(style.color)) < 12).all(axis=2)
+    outline = (np.abs(pixels - 255 * np.asarray(LEFT_LUNG.color)) < 12).all(axis=2)
     rows, columns = np.nonzero(outline)
     box = outline[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     assert min(box.shape) > 60

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 STRIDE = 16
+"""Voxels of the input grid from one feature cell's centre to the next."""
 
 
 class AttentionMaps(NamedTuple):
@@ -36,18 +37,21 @@ class Evidence(NamedTuple):
     bias: Tensor
 
 
-def online_attention(features: Tensor, weight: Tensor, shape: Sequence[int]) -> AttentionMaps:
+def online_attention(features: Tensor, weight: Tensor, shape: Sequence[int], stride: int = STRIDE) -> AttentionMaps:
     """Compute Eq. 1: A = ReLU(w.f) upsampled to the input grid and min-max normalised per volume.
 
     Args:
         features: layer4's features [N,C,d,h,w]; gradients flow back through them.
         weight: the classifier's weight [1,C]; detached here, since the BCE loss alone updates it.
-        shape: the input grid (D, H, W).
+        shape: the input grid (D, H, W), or a lattice of it.
+        stride: voxels of that grid between the centres of two feature cells.
     """
-    return _on_grid(torch.relu(class_activation(features, weight.detach())), shape)
+    return _on_grid(torch.relu(class_activation(features, weight.detach())), shape, stride)
 
 
-def grad_cam(logit_of: Callable[[Tensor], Tensor], features: Tensor, shape: Sequence[int]) -> AttentionMaps:
+def grad_cam(
+    logit_of: Callable[[Tensor], Tensor], features: Tensor, shape: Sequence[int], stride: int = STRIDE
+) -> AttentionMaps:
     """Compute Grad-CAM at the features (Selvaraju et al. 2017), by automatic differentiation.
 
     With a linear head on the average of the features it equals `online_attention`, and the raw peak is that
@@ -56,14 +60,15 @@ def grad_cam(logit_of: Callable[[Tensor], Tensor], features: Tensor, shape: Sequ
     Args:
         logit_of: maps features to logits [N], such as `ResNet34.classify`.
         features: layer4's features [N,C,d,h,w], also those computed in inference mode; no gradient flows back.
-        shape: the input grid (D, H, W).
+        shape: the input grid (D, H, W), or a lattice of it.
+        stride: voxels of that grid between the centres of two feature cells.
     """
     with torch.inference_mode(False), torch.enable_grad():
         leaf = features.detach().to(torch.float32, copy=True).requires_grad_()
         (gradient,) = torch.autograd.grad(logit_of(leaf).sum(), leaf)
     importance = gradient.mean(dim=(2, 3, 4), keepdim=True)
     cam = (importance * leaf.detach()).sum(dim=1, keepdim=True)
-    return _on_grid(torch.relu(cam), shape)
+    return _on_grid(torch.relu(cam), shape, stride)
 
 
 def evidence(features: Tensor, weight: Tensor, bias: Tensor) -> Evidence:
@@ -96,26 +101,27 @@ def upsample_centred(cells: Tensor, shape: Sequence[int], stride: int = STRIDE) 
     Cell i is centred on voxel `stride` x i, as it is in the network; beyond the last centre its value holds.
 
     Raises:
-        ValueError: `shape` is not a grid of which the network makes this many cells.
+        ValueError: `shape` ends before the last cell's centre, or beyond where one more cell would be.
     """
-    expected, found = tuple(-(-size // stride) for size in shape), tuple(cells.shape[2:])
-    if expected != found:
-        raise ValueError(f"a grid of {tuple(shape)} has {expected} cells of {stride} voxels, got {found}")
-    depth, height, width = (_interpolation(size, stride, cells.device) for size in shape)
+    counts = tuple(cells.shape[2:])
+    if not all((count - 1) * stride < size <= count * stride + 1 for count, size in zip(counts, shape, strict=True)):
+        raise ValueError(f"{counts} cells of {stride} voxels do not make a grid of {tuple(shape)}")
+    depth, height, width = (
+        _interpolation(size, stride, count, cells.device) for size, count in zip(shape, counts, strict=True)
+    )
     with torch.autocast(cells.device.type, enabled=False):
         slices = height @ (cells.float() @ width.T)
         return (depth @ slices.flatten(3)).unflatten(3, slices.shape[3:])
 
 
-def _interpolation(size: int, stride: int, device: torch.device) -> Tensor:
+def _interpolation(size: int, stride: int, cells: int, device: torch.device) -> Tensor:
     """Return the [size, cells] matrix that interpolates one axis linearly; each row sums to one."""
-    cells = -(-size // stride)
     position = (torch.arange(size, device=device) / stride).clamp(max=cells - 1)
     distance = position[:, None] - torch.arange(cells, device=device)[None, :]
     return (1.0 - distance.abs()).clamp(min=0.0)
 
 
-def _on_grid(cells: Tensor, shape: Sequence[int]) -> AttentionMaps:
+def _on_grid(cells: Tensor, shape: Sequence[int], stride: int) -> AttentionMaps:
     """Normalise a non-negative map [N,1,d,h,w] per volume and put it on the input grid.
 
     Every cell's centre is a voxel and no voxel lies outside its cells' range, so that min-max before the
@@ -124,4 +130,4 @@ def _on_grid(cells: Tensor, shape: Sequence[int]) -> AttentionMaps:
     low, peak = cells.amin(dim=(1, 2, 3, 4), keepdim=True), cells.amax(dim=(1, 2, 3, 4), keepdim=True)
     span = peak - low
     normalised = (cells - low) / torch.where(span > 0, span, torch.ones_like(span))
-    return AttentionMaps(upsample_centred(normalised, shape), peak.reshape(-1))
+    return AttentionMaps(upsample_centred(normalised, shape, stride), peak.reshape(-1))

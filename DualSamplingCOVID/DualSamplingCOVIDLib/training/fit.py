@@ -153,8 +153,8 @@ class Trainer:
         return float(loss), auc(torch.sigmoid(logits).numpy(), labels.numpy())
 
     def to_device(self, images: Tensor) -> Tensor:
-        """Move images [N,1,D,H,W] to the device, channels last."""
-        return images.to(self.device, memory_format=torch.channels_last_3d)
+        """Move images [N,1,D,H,W] to the device."""
+        return images.to(self.device)
 
 
 @torch.no_grad()
@@ -162,7 +162,7 @@ def predict(network: ResNet34, dataset: PreparedDataset, batch: int, device: tor
     """Return the logits [N] (float64, on the CPU) of a dataset in its own order."""
     network.eval()
     loader = DataLoader(dataset, batch_size=batch)
-    logits = [network(images.to(device, memory_format=torch.channels_last_3d)).logit for images, _, _ in loader]
+    logits = [network(images.to(device)).logit for images, _, _ in loader]
     return torch.cat(logits).double().cpu()
 
 
