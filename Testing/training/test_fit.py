@@ -81,3 +81,25 @@ def test_one_class_alone_cannot_be_learned(tmp_path: Path) -> None:
     covid_only = PreparedDataset([case for case in dataset.cases if case.label == COVID])
     with pytest.raises(InputError, match="both classes"):
         Trainer(Settings(**SETTINGS), covid_only, dataset, CutOffs(), CPU)
+
+
+@pytest.mark.parametrize(("schedule", "rates"), [("steps", [1.0, 0.1, 0.01, 0.001]), ("one-cycle", None)])
+def test_the_learning_rate_takes_its_course(tmp_path: Path, schedule: str, rates: list[float] | None) -> None:
+    dataset = _dataset(tmp_path, 4, 1)
+    trainer = Trainer(Settings(schedule=schedule, **SETTINGS), dataset, dataset, CutOffs(), CPU)
+    seen = []
+    for _ in range(SETTINGS["epochs"]):
+        seen.append(trainer.optimiser.param_groups[0]["lr"] / SETTINGS["learning_rate"])
+        trainer.step([0, 1, 2, 3])
+    if rates is None:
+        assert max(seen) <= 1.0 and seen[-1] < 0.2 * max(seen)
+    else:
+        assert seen == pytest.approx(rates)
+
+
+def test_augmented_cases_still_teach_and_repeat(tmp_path: Path) -> None:
+    training, validation = _dataset(tmp_path, 16, 1), _dataset(tmp_path, 8, 2)
+    settings = Settings(augment=True, schedule="one-cycle", **SETTINGS)
+    first, second = (Trainer(settings, training, validation, CutOffs(), CPU).fit() for _ in range(2))
+    assert first.best.validation_auc >= 0.9
+    assert first.history == second.history

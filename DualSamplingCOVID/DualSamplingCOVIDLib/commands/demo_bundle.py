@@ -24,20 +24,23 @@ from . import output, reporter
 
 NAME = "phantom-demo"
 SEGMENTER = "threshold"
-SHRINK = 2
-WIDTH = 12
+GRID = GridSpec((97, 81, 113), (3.0, 3.0, 3.0))
+"""Coarser than the paper's, and no larger than most lungs are."""
+
+WIDTH = 8
 MODELS = (("attention-us", "US", "attention"), ("attention-ss", "SS", "attention"), ("baseline-us", "US", "baseline"))
 SEEDS = {"learning": 11, "held-out": 12}
 VALIDATION_SHARE = 5
+NORMAL_SHARE = 0.25
 
 
 def main() -> None:
     """Make the bundle."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--learning", type=int, default=360, help="phantoms to learn from, a fifth for validation")
-    parser.add_argument("--held-out", type=int, default=140, help="phantoms for the figures, a fifth of them normal")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--learning", type=int, default=520, help="phantoms to learn from, a fifth for validation")
+    parser.add_argument("--held-out", type=int, default=170, help="phantoms for the figures, a quarter of them normal")
+    parser.add_argument("--epochs", type=int, default=24)
     options = parser.parse_args()
     progress = reporter.reporter("bar")
     with output.whole(options.output, overwrite=True) as folder, tempfile.TemporaryDirectory() as scratch:
@@ -56,13 +59,12 @@ def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epoch
     from ..training.prepared import PreparedDataset, prepare_cohort
 
     start = time.perf_counter()
-    spec = GridSpec().coarser(SHRINK)
     ready = {}
-    for name, amount, normal_share in (("learning", learning, 0.0), ("held-out", held_out, 0.2)):
+    for name, amount, normal_share in (("learning", learning, 0.0), ("held-out", held_out, NORMAL_SHARE)):
         told = _about(progress, name)
         write_cohort(scratch / name, amount, SEEDS[name], told, normals=normal_share)
         cases = read_cohort(scratch / name / "cohort.csv")
-        ready[name] = prepare_cohort(cases, spec, SEGMENTER, scratch / f"{name}-ready", told)
+        ready[name] = prepare_cohort(cases, GRID, SEGMENTER, scratch / f"{name}-ready", told)
     normals = [case.ratio for case in ready["held-out"] if case.label == NORMAL]
     test = PreparedDataset([case for case in ready["held-out"] if case.label in (COVID, CAP)])
     back_end = segmenter(SEGMENTER).card
@@ -76,7 +78,9 @@ def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epoch
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks, logits, best = [], {}, {}
     for name, sampling, kind in MODELS:
-        settings = Settings(sampling, kind, WIDTH, epochs, batch=8, learning_rate=1e-3, seed=7)
+        settings = Settings(
+            sampling, kind, WIDTH, epochs, 8, 8, learning_rate=3e-3, schedule="one-cycle", augment=True, seed=7
+        )
         trainer = Trainer(settings, training, validation, card.cut_offs, device)
         fitted = trainer.fit(progress)
         trainer.network.load_state_dict(fitted.state)
@@ -93,7 +97,7 @@ def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epoch
     }
     learned_from = f"{len(training)} computer-made phantoms only, never a patient"
     intended = "To show and test the software. Research use only: its probabilities mean nothing for patients."
-    save_bundle(folder, networks, BundleCard(NAME, __version__, learned_from, intended, ""), spec, card, figures)
+    save_bundle(folder, networks, BundleCard(NAME, __version__, learned_from, intended, ""), GRID, card, figures)
     print(figures["held_out"], file=sys.stderr)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ..diagnosis import CutOffs
 from ..errors import InputError
 from ..network.resnet import ResNet34
 from ..progress import Progress, silent
+from .augmentation import mirror_and_shift
 from .loss import DualSamplingLoss
 from .prepared import PreparedDataset
 from .samplers import SizeBalancedSampler, UniformSampler
@@ -25,8 +25,9 @@ from .samplers import SizeBalancedSampler, UniformSampler
 class Settings:
     """How one model is fitted; the defaults are the paper's.
 
-    The learning rate falls by ten after every quarter of the epochs: after every 5 of the paper's 20.
-    `micro_batch` cases go through the network at a time; gradients add up to `batch`.
+    `schedule` is "steps" (the learning rate falls by ten after every quarter of the epochs: every 5 of the paper's 20)
+    or "one-cycle" (it rises to `learning_rate` and falls again: for few cases). `augment` shows the cases mirrored and
+    shifted. `micro_batch` cases go through the network at a time; gradients add up to `batch`.
     """
 
     sampling: str = "US"
@@ -37,11 +38,15 @@ class Settings:
     micro_batch: int = 4
     learning_rate: float = 2e-4
     weight_decay: float = 1e-4
+    schedule: str = "steps"
+    augment: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.sampling not in ("US", "SS") or self.kind not in ("attention", "baseline"):
             raise ValueError(f"sampling is US or SS and kind attention or baseline, got {self.sampling}, {self.kind}")
+        if self.schedule not in ("steps", "one-cycle"):
+            raise ValueError(f"schedule is steps or one-cycle, got {self.schedule}")
         if min(self.width, self.epochs, self.batch, self.micro_batch) < 1:
             raise ValueError("width, epochs, batch and micro_batch are at least 1")
 
@@ -93,13 +98,22 @@ class Trainer:
         self.optimiser = torch.optim.Adam(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimiser, math.ceil(settings.epochs / 4), 0.1)
+        self.schedule = self.make_schedule()
+        self.random = torch.Generator()
 
     def make_sampler(self, cut_offs: CutOffs) -> UniformSampler | SizeBalancedSampler:
         """Return the sampler of this model."""
         if self.settings.sampling == "US":
             return UniformSampler(len(self.training), self.settings.seed)
         return SizeBalancedSampler(self.training.labels, self.training.ratios, cut_offs, self.settings.seed)
+
+    def make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
+        """Return the learning rate's course; it advances with every optimiser step."""
+        steps, rate = math.ceil(len(self.sampler) / self.settings.batch), self.settings.learning_rate
+        if self.settings.schedule == "one-cycle":
+            total = self.settings.epochs * steps
+            return torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rate, total_steps=total, pct_start=0.15)
+        return torch.optim.lr_scheduler.StepLR(self.optimiser, math.ceil(self.settings.epochs / 4) * steps, 0.1)
 
     def fit(self, progress: Progress = silent) -> Fitted:
         """Train all epochs and return the best one's weights."""
@@ -108,11 +122,12 @@ class Trainer:
         name = f"fitting {self.settings.kind} {self.settings.sampling}"
         for epoch in range(self.settings.epochs):
             self.sampler.set_epoch(epoch)
+            self.random.manual_seed(1_000_003 * self.settings.seed + epoch)
             parts = self.train_epoch(_within_fit(progress, name, epoch, self.settings.epochs))
             history.append(Epoch(epoch, *parts, *self.validate()))
             if history[-1] == max(history, key=_quality):
-                state = copy.deepcopy(self.network.state_dict())
-            self.schedule.step()
+                weights = self.network.state_dict()
+                state = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
         return Fitted(state, max(history, key=_quality), tuple(history))
 
     def train_epoch(self, told: Callable[[float], None]) -> tuple[float, float, float]:
@@ -134,6 +149,8 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loader = DataLoader(self.training, batch_sampler=_MicroBatches(batch, self.settings.micro_batch))
         for images, masks, labels in loader:
+            if self.settings.augment:
+                images, masks = mirror_and_shift(images, masks, self.random)
             output = self.network(self.to_device(images))
             loss = self.loss(
                 output, self.network.fc.weight, labels.to(self.device), masks.to(self.device), len(batch), covid
@@ -141,6 +158,7 @@ class Trainer:
             loss.total.backward()
             parts += torch.stack([loss.bce, loss.attention, loss.active_fraction]).detach().double().cpu()
         self.optimiser.step()
+        self.schedule.step()
         return parts
 
     def validate(self) -> tuple[float, float]:
@@ -153,8 +171,8 @@ class Trainer:
         return float(loss), auc(torch.sigmoid(logits).numpy(), labels.numpy())
 
     def to_device(self, images: Tensor) -> Tensor:
-        """Move images [N,1,D,H,W] to the device."""
-        return images.to(self.device)
+        """Move images [N,1,D,H,W] to the device, channels last."""
+        return images.to(self.device, memory_format=torch.channels_last_3d)
 
 
 @torch.no_grad()
@@ -162,7 +180,7 @@ def predict(network: ResNet34, dataset: PreparedDataset, batch: int, device: tor
     """Return the logits [N] (float64, on the CPU) of a dataset in its own order."""
     network.eval()
     loader = DataLoader(dataset, batch_size=batch)
-    logits = [network(images.to(device)).logit for images, _, _ in loader]
+    logits = [network(images.to(device, memory_format=torch.channels_last_3d)).logit for images, _, _ in loader]
     return torch.cat(logits).double().cpu()
 
 

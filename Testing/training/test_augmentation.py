@@ -1,0 +1,40 @@
+"""Mirrored and shifted copies: image and mask move together, and nothing comes in from the other side."""
+
+import torch
+
+from DualSamplingCOVIDLib.training.augmentation import MOST_VOXELS, mirror_and_shift
+
+
+def _copies(image: torch.Tensor, count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    return mirror_and_shift(image.repeat(count, 1, 1, 1, 1), image.repeat(count, 1, 1, 1, 1), _seeded())
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def test_a_voxel_lands_within_reach_of_itself_or_its_mirror_image() -> None:
+    image = torch.zeros(1, 1, 24, 26, 30)
+    image[0, 0, 11, 12, 8] = 1.0
+    images, masks = _copies(image)
+    assert torch.equal(images, masks)
+    places = images.nonzero()[:, 2:]
+    assert len(places) == 64
+    assert (places[:, :2] - torch.tensor([11, 12])).abs().max() == MOST_VOXELS
+    as_it_was, mirrored = ((places[:, 2] - i).abs() <= MOST_VOXELS for i in (8, 21))
+    assert bool((as_it_was | mirrored).all())
+    assert 16 < int(mirrored.sum()) < 48
+
+
+def test_what_leaves_on_one_side_does_not_come_in_on_the_other() -> None:
+    image = torch.zeros(1, 1, 16, 16, 32)
+    image[..., :MOST_VOXELS] = 1.0
+    images, _ = _copies(image)
+    reach = 2 * MOST_VOXELS
+    left, right = (part.amax((1, 2, 3, 4)) for part in (images[..., :reach], images[..., -reach:]))
+    assert bool((left + right <= 1).all())
+
+
+def test_the_same_state_gives_the_same_copies() -> None:
+    image = torch.rand(1, 1, 8, 8, 8)
+    assert torch.equal(_copies(image)[0], _copies(image)[0])
