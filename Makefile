@@ -8,18 +8,25 @@ PIP := $(BIN)/pip install --quiet --constraint constraints.txt $(if $(TORCH_INDE
 OUTPUT ?= demo/diagnosis
 CT ?= demo/phantom/phantom-0000/ct.nii.gz
 LIBRARY := pyproject.toml constraints.txt
-# Needed by the rendering tests; installed when this user may, named when not.
+# What Debian must bring, installed when this user may and named when not: venv for both commands, the others for the
+# rendering tests.
+VENV_PACKAGES := python3-venv
 DEBIAN_PACKAGES := libegl1 libgl1-mesa-dri
+INSTALL = test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $(1) >/dev/null
+MAKE_VENV = @$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call INSTALL,$(VENV_PACKAGES)); } || \
+	  { echo "A virtual environment needs: apt-get install $(VENV_PACKAGES)"; exit 1; }
 
 .PHONY: demo test bundle benchmark clean
 .DELETE_ON_ERROR:
 
 $(VENV)/demo.installed: $(LIBRARY)
+	$(MAKE_VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[report,scene]'
 	touch $@
 
 $(VENV)/tests.installed: $(LIBRARY)
+	$(MAKE_VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[tests]'
 	touch $@
@@ -33,7 +40,7 @@ demo: $(VENV)/demo.installed $(if $(filter demo/%,$(CT)),$(CT))
 
 test: $(VENV)/tests.installed
 	@dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1 || \
-	  { test "$$(id -u)" = 0 && { apt-get update -qq; apt-get install -y -qq $(DEBIAN_PACKAGES) >/dev/null; }; } || \
+	  { $(call INSTALL,$(DEBIAN_PACKAGES)); } || \
 	  echo "Rendering tests will skip: apt-get install $(DEBIAN_PACKAGES)"
 	$(BIN)/ruff check DualSamplingCOVID Testing
 	$(BIN)/mypy

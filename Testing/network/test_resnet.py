@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from DualSamplingCOVIDLib.network.resnet import ResNet34
+from DualSamplingCOVIDLib.network.resnet import ResNet34, fuse
 
 
 def _meta(width: int = 64) -> ResNet34:
@@ -87,3 +87,22 @@ def test_feature_cell_i_is_centred_on_input_voxel_16_i() -> None:
     seen = (gradient[0, 0] > 0).nonzero()
     for axis in range(3):
         assert (seen[:, axis].min() + seen[:, axis].max()).item() / 2 == 16 * cell[axis]
+
+
+def test_a_fused_network_says_the_same() -> None:
+    torch.manual_seed(0)
+    model = ResNet34(4)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.running_mean.uniform_(-0.5, 0.5)
+                module.running_var.uniform_(0.5, 2.0)
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(-0.5, 0.5)
+        model.eval()
+        volume = torch.rand(2, 1, 33, 48, 32)
+        expected = model(volume)
+        output = fuse(model)(volume)
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in model.modules())
+    torch.testing.assert_close(output.features, expected.features, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(output.logit, expected.logit, rtol=1e-4, atol=1e-4)

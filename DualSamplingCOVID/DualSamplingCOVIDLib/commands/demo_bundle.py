@@ -5,22 +5,27 @@ detection limit are refitted for that segmenter, and phantoms that nothing has s
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__, ensemble
 from ..bundle import Member, save_bundle
 from ..cohort import read_cohort
 from ..diagnosis import CAP, COVID, BundleCard, SegmenterCard
+from ..errors import InputError
 from ..phantom import NORMAL, write_cohort
 from ..preprocessing import GridSpec
 from ..progress import Progress
 from ..segmentation import segmenter
 from . import output, reporter
+
+if TYPE_CHECKING:
+    from ..training.prepared import PreparedCase
 
 NAME = "phantom-demo"
 SEGMENTER = "threshold"
@@ -40,31 +45,31 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--learning", type=int, default=520, help="phantoms to learn from, a fifth for validation")
     parser.add_argument("--held-out", type=int, default=170, help="phantoms for the figures, a quarter of them normal")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--work", type=Path, metavar="DIR", help="keep phantoms and masks here, to go on from them")
     options = parser.parse_args()
     progress = reporter.reporter("bar")
     with output.whole(options.output, overwrite=True) as folder, tempfile.TemporaryDirectory() as scratch:
-        make_bundle(folder / "bundle", Path(scratch), options.learning, options.held_out, options.epochs, progress)
+        work = options.work or Path(scratch)
+        make_bundle(folder / "bundle", work, options.learning, options.held_out, options.epochs, progress)
         for file in (folder / "bundle").iterdir():
             file.rename(folder / file.name)
         (folder / "bundle").rmdir()
 
 
-def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epochs: int, progress: Progress) -> None:
+def make_bundle(folder: Path, work: Path, learning: int, held_out: int, epochs: int, progress: Progress) -> None:
     """Make phantoms, fit the three models and write the bundle with its held-out figures."""
     import torch
 
     from ..evaluation.strata import fit_cut_offs
     from ..training.fit import Settings, Trainer, predict
-    from ..training.prepared import PreparedDataset, prepare_cohort
+    from ..training.prepared import PreparedDataset
 
+    ready = {
+        "learning": _prepared(work, "learning", learning, 0.0, progress),
+        "held-out": _prepared(work, "held-out", held_out, NORMAL_SHARE, progress),
+    }
     start = time.perf_counter()
-    ready = {}
-    for name, amount, normal_share in (("learning", learning, 0.0), ("held-out", held_out, NORMAL_SHARE)):
-        told = _about(progress, name)
-        write_cohort(scratch / name, amount, SEEDS[name], told, normals=normal_share)
-        cases = read_cohort(scratch / name / "cohort.csv")
-        ready[name] = prepare_cohort(cases, GRID, SEGMENTER, scratch / f"{name}-ready", told)
     normals = [case.ratio for case in ready["held-out"] if case.label == NORMAL]
     test = PreparedDataset([case for case in ready["held-out"] if case.label in (COVID, CAP)])
     back_end = segmenter(SEGMENTER).card
@@ -91,7 +96,7 @@ def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epoch
     figures = {
         "phantoms": {"learning": len(ready["learning"]), "held_out": len(test), "held_out_normal": len(normals)},
         "command": f"make bundle (learning {learning}, held-out {held_out}, epochs {epochs}, seeds {SEEDS})",
-        "seconds": round(time.perf_counter() - start),
+        "seconds": round(_spent(work) + time.perf_counter() - start),
         "validation": best,
         "held_out": _figures({k: torch.sigmoid(v).numpy() for k, v in logits.items()}, test, card),
     }
@@ -99,6 +104,38 @@ def make_bundle(folder: Path, scratch: Path, learning: int, held_out: int, epoch
     intended = "To show and test the software. Research use only: its probabilities mean nothing for patients."
     save_bundle(folder, networks, BundleCard(NAME, __version__, learned_from, intended, ""), GRID, card, figures)
     print(figures["held_out"], file=sys.stderr)
+
+
+def _prepared(work: Path, name: str, amount: int, normal_share: float, progress: Progress) -> "list[PreparedCase]":
+    """Make one cohort of phantoms and its masks, or what an interrupted run in this folder left to do of it."""
+    from ..training.prepared import prepare_cohort
+
+    back_end = segmenter(SEGMENTER).card
+    made = [amount, normal_share, SEEDS[name], [*GRID.shape_kji], [*GRID.spacing_xyz], back_end.name, back_end.version]
+    folder, note = work / name, work / f"{name}.json"
+    if note.exists() and json.loads(note.read_text(encoding="utf-8"))["made"] != made:
+        raise InputError(f"{note}: of another recipe; choose another folder for --work")
+    seconds = _spent(work, name)
+
+    def spend(since: float) -> None:
+        note.write_text(json.dumps({"made": made, "seconds": seconds + time.perf_counter() - since}), encoding="utf-8")
+
+    start = time.perf_counter()
+    if not (folder / "cohort.csv").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_cohort(folder, amount, SEEDS[name], _about(progress, name), normals=normal_share)
+        spend(start)
+    ready = prepare_cohort(
+        read_cohort(folder / "cohort.csv"), GRID, SEGMENTER, work / f"{name}-ready", _about(progress, name)
+    )
+    spend(start)
+    return ready
+
+
+def _spent(work: Path, *names: str) -> float:
+    """Seconds that making these cohorts (all without a name) took so far, interrupted runs included."""
+    notes = [work / f"{name}.json" for name in names or SEEDS]
+    return sum(json.loads(note.read_text(encoding="utf-8"))["seconds"] for note in notes if note.exists())
 
 
 def _figures(probabilities: dict[str, Any], test: Any, card: SegmenterCard) -> dict[str, Any]:

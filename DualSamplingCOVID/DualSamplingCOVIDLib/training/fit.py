@@ -93,6 +93,7 @@ class Trainer:
         self.settings, self.device = settings, device
         self.training, self.validation = training, validation
         self.network = ResNet34(settings.width).to(device)
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.sampler = self.make_sampler(cut_offs)
         self.loss = DualSamplingLoss(0.5 if settings.kind == "attention" else 0.0)
         self.optimiser = torch.optim.Adam(
