@@ -74,6 +74,14 @@ def test_the_report_has_the_same_bytes_twice_and_names_the_phantoms(tmp_path: Pa
     assert json.loads(first)["notice"].startswith("Research use only")
 
 
+def test_every_map_says_what_the_bundle_learned_from(tmp_path: Path) -> None:
+    maps = [p for p in _saved(tmp_path / "d", a_diagnosis()).rglob("*.nrrd") if p.name != diagnosis_folder.MASKS]
+    assert len(maps) >= 5
+    for path in maps:
+        notice = sitk.ReadImage(path).GetMetaData("notice")
+        assert notice.startswith("Research use only") and "twelve synthetic phantoms" in notice
+
+
 def test_a_missing_map_is_one_clear_line(tmp_path: Path) -> None:
     folder = _saved(tmp_path / "d", a_diagnosis())
     (folder / diagnosis_folder.DECISION_MAP).unlink()

@@ -1,20 +1,43 @@
 """`python -m DualSamplingCOVIDLib ...`: the command line, and what the panel's worker runs."""
 
 import argparse
-import errno
 import signal
 import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import analyze, bundle, fit, phantom, segment
-from .errors import ResourceError, UserError
+from .errors import ResourceError, UserError, is_full
 
 CANCELLED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return its exit status (0 done, 2 wrong usage, 3 input, 4 bundle, 5 resources, 130)."""
+    """Run one subcommand and return its exit status (0 done, 2 wrong usage, 3 input, 4 bundle, 5 resources, 130).
+
+    What goes wrong is one line on standard error. `python -X dev` shows where a failure of status 1 came from.
+    """
+    options = None
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        options = _parser().parse_args(arguments)
+        options.run(options)
+        return 0
+    except KeyboardInterrupt:
+        status, line = CANCELLED, "cancelled: nothing was written"
+    except Exception as error:
+        failure = _for_a_person(error)
+        if failure.status == UserError.status and sys.flags.dev_mode:
+            raise
+        status, line = failure.status, f"error: {failure}"
+    _end_progress(options)
+    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Importing takes long enough to be interrupted.
+    from .commands import analyze, bundle, fit, phantom, segment
+
     parser = argparse.ArgumentParser(
         prog="dualsampling-covid",
         description="COVID-19 against community acquired pneumonia on chest CT. Research use only.",
@@ -23,27 +46,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (analyze, segment, phantom, fit, bundle):
         command.register(subparsers)
-    options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        options.run(options)
-    except KeyboardInterrupt:
-        print("cancelled: nothing was written", file=sys.stderr)
-        return CANCELLED
-    except UserError as error:
-        return _fail(error)
-    except MemoryError:
-        return _fail(ResourceError("memory ran out: close other programs and try again"))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return _fail(ResourceError(f"{error.filename or 'the output disk'}: no space is left"))
-    return 0
+    return parser
 
 
-def _fail(error: UserError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.status
+def _for_a_person(error: Exception) -> UserError:
+    """What to tell a person of a failure; one that no part of the program expected has status 1."""
+    from concurrent.futures import BrokenExecutor
+
+    text = str(error)
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError) and is_full(error):
+        return ResourceError(f"{error.filename or 'the disk'}: cannot be written: the disk is full ({error.strerror})")
+    if isinstance(error, MemoryError | BrokenExecutor) or "allocate memory" in text.lower():
+        return ResourceError("memory ran out: close other programs and try again")
+    return UserError(f"unexpected {type(error).__name__}: {text}")
+
+
+def _end_progress(options: argparse.Namespace | None) -> None:
+    if options is not None and hasattr(options, "progress"):
+        from .commands import reporter
+
+        reporter.close(options.progress)
 
 
 if __name__ == "__main__":

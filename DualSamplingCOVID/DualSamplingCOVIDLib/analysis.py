@@ -13,7 +13,7 @@ from . import __version__, ensemble, preprocessing
 from .bundle import Bundle, Member
 from .ct import CT, check_lungs
 from .diagnosis import Attention, Diagnosis, Finding, MemberResult, Segmentation
-from .errors import BundleError, ResourceError
+from .errors import ResourceError
 from .progress import Progress, silent
 from .segmentation import Segmenter
 
@@ -57,6 +57,7 @@ def analyze(
 
     progress("preparing the network's input", 0.0)
     prepared = preprocessing.prepare(ct.image, segmentation.lungs, bundle.grid)
+    bundle.check_members()
     members = []
     for index, member in enumerate(bundle.members):
         progress("asking the networks", index / len(bundle.members))
@@ -139,17 +140,12 @@ def _attention(maps: AttentionMaps, grid: preprocessing.NetworkGrid) -> Attentio
 def _network(bundle: Bundle, member: Member) -> ResNet34:
     import torch
 
-    from .network.resnet import ResNet34
+    from .network.resnet import ResNet34, fuse
 
     with torch.device("meta"):
         network = ResNet34(width=member.width)
-    try:
-        network.load_state_dict(bundle.weights(member), assign=True)
-    except RuntimeError:
-        raise BundleError(
-            f"{bundle.folder / member.file}: weights of another architecture than ResNet34 of width {member.width}"
-        ) from None
-    return network.eval()
+    network.load_state_dict(bundle.weights(member), assign=True)
+    return fuse(network.eval())
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,8 +7,10 @@ before it is read; nothing in the folder is ever executed or unpickled.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ SCHEMA = 1
 ARCHITECTURE = "resnet34-online-attention"
 KINDS = ("attention", "baseline")
 SAMPLINGS = ("US", "SS")
+_PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Member:
             raise ValueError(f"member {self.name} has sampling {self.sampling!r} and kind {self.kind!r}")
         if Path(self.file).name != self.file or not self.file.endswith(".safetensors"):
             raise ValueError(f"member {self.name} names {self.file!r}, not a safetensors file of its own folder")
+        if not isinstance(self.width, int) or self.width < 1:
+            raise ValueError(f"member {self.name} has width {self.width!r}")
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,17 @@ class Bundle:
         except SafetensorError as error:
             raise BundleError(f"{self.folder / member.file}: not a readable safetensors file ({error})") from None
 
+    def check_members(self) -> None:
+        """Hold each member's tensors against its network's by name, shape and type, before anything is computed.
+
+        Raises:
+            BundleError: a file is missing, not safetensors, or of another architecture.
+        """
+        for member in self.members:
+            path = self.folder / member.file
+            if _stored_tensors(path) != _expected_tensors(member.width):
+                raise BundleError(f"{path}: weights of another architecture than ResNet34 of width {member.width}")
+
 
 def load_bundle(folder: Path) -> Bundle:
     """Read and check a bundle folder, its weights' hashes included.
@@ -79,20 +95,21 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: a file is missing, altered, truncated, of another architecture or not data.
     """
     path = folder / METADATA
-    if not folder.is_dir():
-        raise BundleError(f"{folder}: no such bundle folder")
-    if not path.is_file():
-        raise BundleError(f"{folder}: no {METADATA}, so this is not a bundle")
-    foreign = sorted(p.name for p in folder.iterdir() if p.suffix in {".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
-    if foreign:
-        raise BundleError(f"{folder / foreign[0]}: pickled files can run code; a bundle holds safetensors only")
     try:
+        if not folder.is_dir():
+            raise BundleError(f"{folder}: no such bundle folder")
+        names = sorted(os.listdir(folder))
+        if METADATA not in names:
+            raise BundleError(f"{folder}: no {METADATA}, so this is not a bundle")
+        foreign = [name for name in names if Path(name).suffix.lower() in _PICKLED]
+        if foreign:
+            raise BundleError(f"{folder / foreign[0]}: pickled files can run code; a bundle holds safetensors only")
         raw = path.read_bytes()
         data = json.loads(raw)
         bundle = _from_metadata(folder, data, hashlib.sha256(raw).hexdigest())
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path}: not valid bundle metadata ({type(error).__name__}: {error})") from None
     for member in bundle.members:
         _checked(folder / member.file, member.sha256)
@@ -169,10 +186,37 @@ def _from_metadata(folder: Path, data: dict[str, Any], sha256: str) -> Bundle:
     return bundle
 
 
+def _stored_tensors(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of each tensor, from the header of a safetensors file: its length, then JSON."""
+    try:
+        with path.open("rb") as stream:
+            length = min(int.from_bytes(stream.read(8), "little"), path.stat().st_size)
+            header = json.loads(stream.read(length))
+        return {name: (tuple(t["shape"]), t["dtype"]) for name, t in header.items() if name != "__metadata__"}
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BundleError(f"{path}: not a readable safetensors file") from None
+
+
+@functools.cache
+def _expected_tensors(width: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    import torch
+
+    from .network.resnet import ResNet34
+
+    with torch.device("meta"):
+        state = ResNet34(width).state_dict()
+    return {name: (tuple(t.shape), "I64" if t.dtype == torch.int64 else "F32") for name, t in state.items()}
+
+
 def _checked(path: Path, sha256: str) -> bytes:
-    if not path.is_file():
-        raise BundleError(f"{path}: missing from the bundle")
-    blob = path.read_bytes()
+    try:
+        blob = path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(f"{path}: missing from the bundle") from None
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
     if hashlib.sha256(blob).hexdigest() != sha256:
         raise BundleError(f"{path}: altered or truncated (its SHA-256 is not the one in {METADATA})")
     return blob

@@ -27,7 +27,7 @@ from .diagnosis import (
     SegmenterCard,
     volume_ml,
 )
-from .errors import InputError
+from .errors import InputError, ResourceError
 from .segments import INFECTION, LEFT_LUNG, RIGHT_LUNG, SEGMENTS
 
 SCHEMA = 1
@@ -81,14 +81,20 @@ def save_masks(folder: Path, segmentation: Segmentation) -> None:
 
 
 def save_attention(folder: Path, diagnosis: Diagnosis) -> None:
-    """Write the decision's map and label on the CT grid, and each member's map on its lattice."""
-    _write(diagnosis.attention, folder / DECISION_MAP)
-    _write(attention_label(diagnosis.attention), folder / DECISION_LABEL)
-    (folder / MEMBER_MAPS).mkdir()
+    """Write the decision's map and label on the CT grid, and each member's map on its lattice.
+
+    Each file's header tells what the bundle learned from.
+    """
+    maps = {DECISION_MAP: diagnosis.attention, DECISION_LABEL: attention_label(diagnosis.attention)}
     for member in diagnosis.members:
-        _write(member.attention.image, folder / MEMBER_MAPS / f"{member.name}.nrrd")
-        _write(member.opposite.image, folder / MEMBER_MAPS / f"{member.name}-opposite.nrrd")
-    _write(diagnosis.opposite, folder / MEMBER_MAPS / "opposite.nrrd")
+        maps[f"{MEMBER_MAPS}/{member.name}.nrrd"] = member.attention.image
+        maps[f"{MEMBER_MAPS}/{member.name}-opposite.nrrd"] = member.opposite.image
+    maps[f"{MEMBER_MAPS}/opposite.nrrd"] = diagnosis.opposite
+    (folder / MEMBER_MAPS).mkdir()
+    for name, image in maps.items():
+        declared = sitk.Image(image)
+        declared.SetMetaData("notice", _notice(diagnosis))
+        _write(declared, folder / name)
 
 
 def load(folder: Path) -> Diagnosis:
@@ -126,12 +132,16 @@ def load(folder: Path) -> Diagnosis:
         raise InputError(f"{folder}: not a whole diagnosis folder ({type(error).__name__})") from error
 
 
+def _notice(diagnosis: Diagnosis) -> str:
+    return f"{RESEARCH_USE_ONLY}. The bundle learned from {diagnosis.bundle.learned_from}."
+
+
 def _report(diagnosis: Diagnosis) -> dict[str, Any]:
     segmentation, decision = diagnosis.segmentation, diagnosis.decision
     sides = {"right": segmentation.right_lung, "left": segmentation.left_lung}
     return {
         "schema": SCHEMA,
-        "notice": f"{RESEARCH_USE_ONLY}. The bundle learned from {diagnosis.bundle.learned_from}.",
+        "notice": _notice(diagnosis),
         "decision": dataclasses.asdict(decision),
         "convention": CONVENTION,
         "members": [_member_report(member) for member in diagnosis.members],
@@ -173,4 +183,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _write(image: sitk.Image, path: Path) -> None:
-    sitk.WriteImage(image, path, useCompression=True, compressionLevel=1)
+    try:
+        sitk.WriteImage(image, path, useCompression=True, compressionLevel=1)
+    except RuntimeError as error:
+        raise ResourceError(f"{path}: cannot be written: is the disk full?") from error

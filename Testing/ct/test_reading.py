@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
@@ -148,14 +147,6 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, name:
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         read_ct(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("folder", [False, True])
-def test_a_path_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool) -> None:
-    sitk.WriteImage(image(), tmp_path / "ct.nrrd")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(InputError, match="permission denied"):
-        read_ct(tmp_path if folder else tmp_path / "ct.nrrd")
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """`analyze INPUT --output DIR`: a chest CT goes in, a diagnosis with its evidence comes out."""
 
 import argparse
+import contextlib
 import json
 import platform
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from .. import diagnosis_folder, resources
-from ..ct import read_ct, read_mask
+from ..ct import quiet, read_ct, read_mask
 from ..diagnosis import Diagnosis
 from ..errors import BundleError, InputError
 from ..segmentation import GivenMasks, Segmenter, segmenter
@@ -44,13 +46,14 @@ def run(options: argparse.Namespace) -> None:
     from ..bundle import load_bundle
 
     start = time.perf_counter()
-    progress = _Clock(reporter.reporter(options.progress))
-    output.check(options.output, options.overwrite)
+    progress = _Clock(options.progress)
+    output.check(options.output, options.overwrite, options.input, options.bundle, options.lungs, options.infection)
+    back_end: Segmenter = segmenter(options.segmenter)
     progress("reading the bundle", 0.0)
     bundle = load_bundle(options.bundle or _default_bundle())
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
-    back_end: Segmenter = segmenter(options.segmenter)
+    _import_ahead(options.write)
     if options.lungs or options.infection:
         lungs, infection = (read_mask(path, ct.image) if path else None for path in (options.lungs, options.infection))
         if lungs is not None and not sitk.GetArrayViewFromImage(lungs).any():
@@ -75,6 +78,24 @@ def run(options: argparse.Namespace) -> None:
         progress("done", 1.0)
         _write_run(folder, progress.seconds, time.perf_counter() - start, missing)
     _print_summary(options.output, diagnosis, missing)
+
+
+def _import_ahead(parts: tuple[str, ...]) -> None:
+    """Import the packages of the later stages while the lungs are sought; a missing one is told where it is used."""
+
+    def work() -> None:
+        with contextlib.suppress(ImportError):
+            import safetensors.torch  # noqa: F401
+        with contextlib.suppress(ImportError):
+            if "figure" in parts or "report" in parts:
+                import jinja2  # noqa: F401
+                import matplotlib.backends.backend_agg  # noqa: F401
+        if "scene" in parts:
+            from ..scene import headless
+
+            headless.isAvailable()
+
+    threading.Thread(target=work, name="imports").start()
 
 
 def _default_bundle() -> Path:
@@ -112,7 +133,8 @@ def _write_scene(folder: Path, ct: sitk.Image, diagnosis: Diagnosis) -> list[str
     available = headless.isAvailable()
     if not available:
         return [f"scene.mrb: {available.reason}"]
-    headless.writeScene(folder / "scene.mrb", ct, diagnosis)
+    with quiet():
+        headless.writeScene(folder / "scene.mrb", ct, diagnosis)
     return []
 
 

@@ -19,6 +19,7 @@ def run(options: argparse.Namespace) -> None:
     """Load the bundle, hashes included, and print its card or that it is sound."""
     bundle = load_bundle(options.folder)
     if options.action == "check":
+        bundle.check_members()
         for member in bundle.members:
             bundle.weights(member)
         print(f"{options.folder}: sound ({len(bundle.members)} members)")

@@ -6,7 +6,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from . import output, reporter
+from ..errors import InputError
+from . import arguments, output, reporter
+
+SPLITS = ("train", "validation")
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -16,11 +19,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--kind", choices=("attention", "baseline"), default="attention")
     parser.add_argument("--sampling", choices=("US", "SS"), default="US")
-    parser.add_argument("--width", type=int, default=64, help="channels of the first layer (the paper: 64)")
-    parser.add_argument("--shrink", type=int, default=1, metavar="N", help="N times coarser network grid (default: 1)")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
-    parser.add_argument("--seed", type=int, default=0)
+    number = arguments.positive
+    parser.add_argument("--width", type=number, default=64, help="channels of the first layer (the paper: 64)")
+    parser.add_argument("--shrink", type=number, default=1, metavar="N", help="N times coarser network grid")
+    parser.add_argument("--epochs", type=number, default=20)
+    parser.add_argument("--learning-rate", type=arguments.rate, default=2e-4)
+    parser.add_argument("--seed", type=arguments.seed, default=0)
     parser.add_argument("--segmenter", default="threshold", metavar="NAME")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
@@ -40,7 +44,9 @@ def run(options: argparse.Namespace) -> None:
     from ..training.fit import Settings, Trainer
     from ..training.prepared import PreparedDataset, prepare_cohort
 
-    progress = reporter.reporter(options.progress)
+    progress = options.progress
+    output.check(options.output, options.overwrite, options.cohort)
+    back_end = segmenter(options.segmenter)
     settings = Settings(
         sampling=options.sampling,
         kind=options.kind,
@@ -49,14 +55,20 @@ def run(options: argparse.Namespace) -> None:
         learning_rate=options.learning_rate,
         seed=options.seed,
     )
-    cases = [case for case in read_cohort(options.cohort) if case.label in (COVID, CAP)]
-    with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
+    try:
         spec = GridSpec().coarser(options.shrink)
+    except ValueError:
+        raise InputError(f"--shrink {options.shrink}: that leaves no voxels of the network grid") from None
+    cases = [case for case in read_cohort(options.cohort) if case.label in (COVID, CAP)]
+    for split in SPLITS:
+        if {case.label for case in cases if case.split == split} != {COVID, CAP}:
+            raise InputError(f"{options.cohort}: the split {split!r} needs cases of both classes, {COVID} and {CAP}")
+    with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
         prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress)
-        parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in ("train", "validation")]
-        cut_offs = segmenter(options.segmenter).card.cut_offs
+        parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in SPLITS]
+        cut_offs = back_end.card.cut_offs
         fitted = Trainer(settings, parts[0], parts[1], cut_offs, choose_device(options.device)).fit(progress)
-        safetensors.torch.save_file(fitted.state, folder / "weights.safetensors")
+        (folder / "weights.safetensors").write_bytes(safetensors.torch.save(fitted.state))
         record = {
             "settings": dataclasses.asdict(settings),
             "grid": dataclasses.asdict(spec),

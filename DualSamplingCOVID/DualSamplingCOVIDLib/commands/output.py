@@ -4,46 +4,119 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import InputError
+from ..ct import check_name
+from ..errors import InputError, ResourceError, UserError, is_full
 
 
-def check(folder: Path, overwrite: bool) -> None:
-    """Refuse an existing output folder without `--overwrite`, before any work is done.
+def check(folder: Path, overwrite: bool, *inputs: Path | None) -> None:
+    """Refuse an output folder that cannot be written, before any work is done.
+
+    Args:
+        folder: what will be written.
+        overwrite: whether it may exist already, to be replaced.
+        inputs: what will be read, None where there is none; replacing the folder must not delete it.
 
     Raises:
-        InputError: the folder exists, or something that is not a folder has its name.
+        InputError: the folder exists and may not be replaced, is no folder, or cannot be made.
+        ResourceError: the disk is full.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: exists and is not a folder")
-    if folder.exists() and not overwrite:
-        raise InputError(f"{folder}: exists already; choose another folder or add --overwrite")
+    check_name(folder)
+    try:
+        _check_free(folder, overwrite)
+        for path in inputs:
+            if path is not None and folder.exists() and path.resolve().is_relative_to(folder.resolve()):
+                raise InputError(f"{folder}: holds the input {path}, which overwriting would delete")
+        with tempfile.TemporaryDirectory(prefix=_prefix(folder), dir=_missing_parents(folder)[-1].parent):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from None
 
 
 @contextmanager
 def whole(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a scratch folder beside `folder` that takes its name when the block ends well, and is removed when not."""
+    """Give a scratch folder beside `folder` that takes its name when the block ends well, and is removed when not.
+
+    Raises:
+        InputError: the folder exists and may not be replaced, is no folder, or cannot be made.
+        ResourceError: the disk is full.
+    """
     check(folder, overwrite)
-    parent = folder.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
+    with _scratch(folder) as scratch:
+        try:
+            yield scratch
+            _check_free(folder, overwrite)
+            _put(scratch, folder)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise _unwritable(folder, error) from None
+        except UserError as error:
+            raise type(error)(str(error).replace(str(scratch), str(folder))) from error
+
+
+def _check_free(folder: Path, overwrite: bool) -> None:
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: exists and is not a folder")
+    if not overwrite:
+        raise InputError(f"{folder}: exists already; choose another folder or add --overwrite")
+
+
+def _missing_parents(folder: Path) -> list[Path]:
+    """The folder itself and those above it that do not exist yet, from the innermost out."""
+    folder = Path(os.path.abspath(folder))
+    return [folder, *(parent for parent in folder.parents if not parent.exists())]
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    if is_full(error):
+        return ResourceError(f"{folder}: cannot be written: the disk is full ({error.strerror})")
+    return InputError(f"{folder}: cannot be written: {error.strerror}")
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name[:40]}-"
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Give a new folder beside `folder`, and take it away with all that had to be made for it and is left empty."""
+    outermost_last = _missing_parents(folder)[1:]
+    parent = Path(os.path.abspath(folder)).parent
+    scratch = None
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
-    except PermissionError:
-        raise InputError(f"{parent}: no permission to write here") from None
-    try:
-        scratch.chmod(0o777 & ~_umask())
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=parent))
+            scratch.chmod(0o777 & ~_umask())
+        except OSError as error:
+            raise _unwritable(folder, error) from None
         yield scratch
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=parent)) / "old"
-            folder.rename(old)
-            scratch.rename(folder)
-            shutil.rmtree(old.parent)
-        else:
-            scratch.rename(folder)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        for made in outermost_last:
+            with suppress(OSError):
+                made.rmdir()
+
+
+def _put(scratch: Path, folder: Path) -> None:
+    """Give `scratch` the name of `folder`; what had it before is gone only when that is done."""
+    if not folder.exists():
+        scratch.rename(folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=scratch.parent))
+    try:
+        folder.rename(aside / "old")
+        scratch.rename(folder)
+    finally:
+        if not folder.exists() and (aside / "old").exists():
+            (aside / "old").rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -3,14 +3,15 @@
 import argparse
 from pathlib import Path
 
-from . import output, reporter
+from ..errors import ResourceError
+from . import arguments, output, reporter
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this subcommand."""
     parser = subparsers.add_parser("phantom", help="make synthetic chest CTs", description=__doc__)
-    parser.add_argument("--cases", type=_positive, required=True, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--cases", type=arguments.positive, required=True, metavar="N")
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="S")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
@@ -22,10 +23,7 @@ def run(options: argparse.Namespace) -> None:
     from ..phantom import write_cohort
 
     with output.whole(options.output, options.overwrite) as folder:
-        write_cohort(folder, options.cases, options.seed, reporter.reporter(options.progress))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1 is needed")
-    return int(text)
+        try:
+            write_cohort(folder, options.cases, options.seed, options.progress)
+        except RuntimeError as error:
+            raise ResourceError(f"{folder}: the phantoms could not be written: is the disk full?") from error

@@ -11,15 +11,26 @@ CHOICES = ("bar", "json", "none")
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--progress`."""
-    parser.add_argument("--progress", choices=CHOICES, default="bar", help="how to show progress (default: bar)")
+    """Add the option `--progress`, whose value is the reporter."""
+    shown = f"{{{','.join(CHOICES)}}}"
+    parser.add_argument(
+        "--progress", type=reporter, default="bar", metavar=shown, help="how to show progress (default: bar)"
+    )
 
 
 def reporter(kind: str) -> Progress:
     """Return the reporter of this kind: ``"bar"``, ``"json"`` or ``"none"``."""
+    if kind not in CHOICES:
+        raise argparse.ArgumentTypeError(f"{kind}: choose of {', '.join(CHOICES)}")
     if kind == "bar":
         return _Bar()
     return _json_line if kind == "json" else silent
+
+
+def close(progress: Progress) -> None:
+    """End what a reporter shows, so that what is printed next has a line of its own."""
+    if isinstance(progress, _Bar):
+        progress.close()
 
 
 def _json_line(stage: str, fraction: float) -> None:
@@ -44,3 +55,8 @@ class _Bar:
             self._bar = tqdm(total=1.0, desc=stage, bar_format=layout, file=sys.stderr)
             self._stage = stage
         self._bar.update(max(0.0, min(fraction, 1.0) - self._bar.n))
+
+    def close(self) -> None:
+        """Leave the bar as it is and go on to the next line."""
+        if self._bar is not None:
+            self._bar.close()

@@ -25,11 +25,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> None:
     """Segment and write the masks with their volumes."""
-    progress = reporter.reporter(options.progress)
-    output.check(options.output, options.overwrite)
+    progress = options.progress
+    output.check(options.output, options.overwrite, options.input)
+    back_end = segmenter(options.segmenter)
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
-    segmentation = segmenter(options.segmenter).segment(ct.image, progress)
+    segmentation = back_end.segment(ct.image, progress)
     findings = ct.findings + check_lungs(ct.image, segmentation.lungs, str(options.input))
     with output.whole(options.output, options.overwrite) as folder:
         diagnosis_folder.save_masks(folder, segmentation)

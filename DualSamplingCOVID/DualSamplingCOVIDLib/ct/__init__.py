@@ -1,6 +1,8 @@
 """A CT comes in here: reading, geometry and quality."""
 
+from .access import check_name
 from .quality import CHECKS, Check, SliceFacts, check_lungs, check_volume, quality_table_markdown
+from .quiet import quiet
 from .reading import CT, read_ct, read_mask
 
 __all__ = [
@@ -9,8 +11,10 @@ __all__ = [
     "Check",
     "SliceFacts",
     "check_lungs",
+    "check_name",
     "check_volume",
     "quality_table_markdown",
+    "quiet",
     "read_ct",
     "read_mask",
 ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,19 @@ from scipy import ndimage
 
 from ..diagnosis import Finding
 from ..errors import InputError
+from .access import check_name
 from .quality import AIR_HU, IRREGULAR_PERCENT, TILT_DEGREES, SliceFacts, check_slices, check_volume
+from .quiet import quiet
 
 _TAGS = [
     "SOPClassUID", "ImageType", "Modality", "SeriesDescription", "BodyPartExamined", "PatientID", "PatientName",
     "ContrastBolusAgent", "SliceThickness", "SpacingBetweenSlices", "SeriesInstanceUID", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SamplesPerPixel", "NumberOfFrames", "Rows",
-    "Columns", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "Columns", "BitsAllocated", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+_CT_CLASSES = {f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "2.1", "2.2")}
+"""CT images: single slices, enhanced, and enhanced as converted from single slices."""
+_UNCOMPRESSED = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 _CHEST_WORDS = ("CHEST", "THOR", "LUNG")
 _SAME_POSITION_MM = 0.01
 
@@ -63,19 +67,6 @@ class Series:
         """Sorts the chest first, an unknown body part next; then the most slices; then the UID, to be repeatable."""
         chest = any(word in self.body_part for word in _CHEST_WORDS)
         return 2 if chest else int(not self.body_part), len(self.slices), self.uid
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep ITK's and pydicom's warnings off the terminal; what matters becomes a finding or an error."""
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def is_dicom(file: Path) -> bool:
@@ -126,7 +117,12 @@ def _files(path: Path) -> list[Path]:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}")
 
     files = [Path(folder) / name for folder, _, names in os.walk(path, onerror=refuse) for name in names]
-    files = sorted(file for file in files if not file.name.startswith(".") and file.is_file())
+    try:
+        files = sorted(file for file in files if not file.name.startswith(".") and file.is_file())
+    except OSError as error:
+        refuse(error)
+    for file in files:
+        check_name(file)
     if not files:
         raise InputError(f"{path}: the folder is empty")
     return files
@@ -145,6 +141,7 @@ def _group(files: Iterable[Path]) -> list[Series]:
                 if not is_dicom(file):
                     continue
                 header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+                _check_whole(file, header)
                 if header.get("Modality") != "CT" or "LOCALIZER" in (header.get("ImageType") or []):
                     continue
                 header.filename = file
@@ -174,6 +171,17 @@ def _series_key(file: Path, header: Any) -> tuple[Any, ...]:
     direction = tuple(round(float(value), 2) for value in header.get("ImageOrientationPatient") or ())
     whole = str(file) if int(header.get("NumberOfFrames") or 1) > 1 else ""
     return str(header.get("SeriesInstanceUID")), header.get("Rows"), header.get("Columns"), direction, whole
+
+
+def _check_whole(file: Path, header: Any) -> None:
+    """Refuse a file cut short: it would pass for something else and leave a gap, or ask for memory in vain."""
+    kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    if not kind or (kind in _CT_CLASSES and "Columns" not in header):
+        raise InputError(f"{file}: damaged or truncated DICOM file")
+    if kind in _CT_CLASSES and header.file_meta.get("TransferSyntaxUID") in _UNCOMPRESSED:
+        counts = (header.get(name) or 0 for name in ("Rows", "Columns", "BitsAllocated"))
+        if file.stat().st_size < math.prod(counts) // 8 * int(header.get("NumberOfFrames") or 1):
+            raise InputError(f"{file}: the pixels are truncated")
 
 
 def _check_pixels(file: Path, header: Any) -> None:
@@ -229,6 +237,8 @@ def _slices(header: Any, frames: int) -> Iterator[Slice]:
         spacing: Any = (measures.get("PixelSpacing") if measures is not None else None) or ()
         if (len(position), len(orientation), len(spacing)) != (3, 6, 2):
             raise _NotAVolume(f"{file}: slice without position, orientation or pixel spacing")
+        if not np.isfinite([float(value) for value in (*position, *orientation, *spacing)]).all():
+            raise InputError(f"{file}: a position, orientation or pixel spacing is not a number")
         if min(float(value) for value in spacing) <= 0:
             raise InputError(f"{file}: the pixel spacing is zero or negative")
         yield Slice(

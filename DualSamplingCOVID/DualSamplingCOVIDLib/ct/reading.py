@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,12 @@ import SimpleITK as sitk
 
 from ..diagnosis import Finding
 from ..errors import InputError
-from .dicom import is_dicom, quiet, read_dicom
+from .access import check_access
+from .compressed import check_compressed
+from .dicom import is_dicom, read_dicom
 from .nifti import check_nifti
 from .quality import AIR_HU, check_volume
+from .quiet import quiet
 
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _SAME_PLACE_MM = 0.05
@@ -56,7 +59,7 @@ def read_ct(path: Path, series: str | None = None) -> CT:
         InputError: the file cannot be read or used; the message names it and the cause.
     """
     path = Path(path)
-    _check_access(path)
+    check_access(path)
     if path.is_dir() or _is_dicom_file(path):
         kind = "DICOM"
         image, findings = read_dicom(path, series)
@@ -76,7 +79,7 @@ def read_mask(path: Path, like: sitk.Image) -> sitk.Image:
         InputError: the file cannot be read, or its geometry is not that of `like`.
     """
     path = Path(path)
-    _check_access(path)
+    check_access(path)
     if path.is_dir():
         raise InputError(f"{path}: a folder, where a mask file was expected")
     mask = _read_volume(path)
@@ -88,13 +91,6 @@ def read_mask(path: Path, like: sitk.Image) -> sitk.Image:
     result = sitk.GetImageFromArray((values != 0).astype(np.uint8))
     result.CopyInformation(like)
     return result
-
-
-def _check_access(path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
-        raise InputError(f"{path}: cannot be read: permission denied")
 
 
 def _is_dicom_file(path: Path) -> bool:
@@ -110,6 +106,8 @@ def _read_volume(path: Path) -> sitk.Image:
         raise InputError(f"{path}: not a DICOM, NIfTI, NRRD or MetaImage file")
     if path.name.lower().endswith((".nii", ".nii.gz")):
         check_nifti(path)
+    else:
+        check_compressed(path)
     try:
         with quiet():
             header = sitk.ImageFileReader()
@@ -139,13 +137,22 @@ def _check_header(path: Path, header: sitk.ImageFileReader) -> None:
     stored = _stored_spacing(path) if path.suffix in (".mha", ".mhd", ".nrrd", ".nhdr") else []
     if not all(np.isfinite(step) and step > 0 for step in [*header.GetSpacing()[:3], *stored]):
         raise InputError(f"{path}: zero or negative spacing")
+    if not np.isfinite([*header.GetOrigin(), *header.GetDirection()]).all():
+        raise InputError(f"{path}: the position or orientation is not a number")
 
 
 def _stored_spacing(path: Path) -> list[float]:
     """The spacing as the text header says it: ITK drops its sign."""
     with path.open("rb") as stream:
         line = re.search(rb"^(?:ElementSpacing *=|spacings:)([-+.\deE ]+)$", stream.read(4096), re.MULTILINE)
-    return [float(word) for word in line[1].split()] if line else []
+    return [_number(word) for word in line[1].split()] if line else []
+
+
+def _number(word: bytes) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return math.nan
 
 
 def _in_hounsfield_range(image: sitk.Image) -> sitk.Image:

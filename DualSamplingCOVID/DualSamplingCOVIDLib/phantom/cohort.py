@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,8 @@ def write_cohort(
     plan = cohort_plan(cases, seed, normals)
     folder.mkdir(parents=True, exist_ok=True)
     progress("phantoms", 0.0)
-    with ProcessPoolExecutor(min(2, cases), mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(2, cases), spawn, initializer=_leave_interrupts_to_the_parent) as pool:
         pending = [pool.submit(write_case, folder, case, spacing_mm) for case in plan]
         try:
             for done, future in enumerate(as_completed(pending), start=1):
@@ -134,6 +136,10 @@ def write_case(folder: Path, case: PlannedCase, spacing_mm: tuple[float, float, 
     (folder / case.case_id).mkdir(exist_ok=True)
     for name, image in (("ct", phantom.ct), ("lungs", lungs), ("infection", phantom.infection)):
         sitk.WriteImage(image, str(folder / case.case_id / f"{name}.nii.gz"), True, 1)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _written(folder: Path, case: PlannedCase) -> Case:

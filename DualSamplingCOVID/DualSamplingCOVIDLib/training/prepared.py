@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..cohort import Case
-from ..ct import read_ct
+from ..ct import check_lungs, read_ct
 from ..diagnosis import COVID
 from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
@@ -88,6 +89,7 @@ def _prepare(case: Case, spec: GridSpec, segmenter_name: str, folder: Path) -> P
     if not note.exists():
         ct = read_ct(case.image)
         segmentation = segmenter(segmenter_name).segment(ct.image)
+        check_lungs(ct.image, segmentation.lungs, str(case.image))
         ready = prepare(ct.image, segmentation.lungs, spec, segmentation.infection)
         assert ready.infection is not None
         infection = np.ceil(ready.infection * 255.0).astype(np.uint8)
@@ -98,8 +100,9 @@ def _prepare(case: Case, spec: GridSpec, segmenter_name: str, folder: Path) -> P
 
 
 def _one_thread() -> None:
-    """Keep each worker to one thread: there is one worker a core."""
+    """Keep each worker to one thread (there is one a core), and leave Ctrl-C to the parent, which ends them."""
     import SimpleITK as sitk
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     torch.set_num_threads(1)
