@@ -20,6 +20,9 @@ from .segmentation import Segmenter
 MAP_STEP = 4
 """Maps are kept on every fourth voxel of the network grid: linear between feature cells, they lose nothing there."""
 
+SHRUNK = 1.10
+"""The network grid's growth from which a reader is told."""
+
 if TYPE_CHECKING:
     import torch
 
@@ -58,6 +61,7 @@ def analyze(
     progress("preparing the network's input", 0.0)
     prepared = preprocessing.prepare(ct.image, segmentation.lungs, bundle.grid)
     bundle.check_members()
+    findings += _shrunk(prepared.grid)
     members = []
     for index, member in enumerate(bundle.members):
         progress("asking the networks", index / len(bundle.members))
@@ -96,6 +100,13 @@ def _with_bundle_cut_offs(segmentation: Segmentation, bundle: Bundle) -> tuple[S
     )
 
 
+def _shrunk(grid: preprocessing.NetworkGrid) -> tuple[Finding, ...]:
+    """Say where the lungs are too large for the network's grid, so that it saw them smaller than it learned to."""
+    if grid.scale <= SHRUNK:
+        return ()
+    return (Finding("shrunk-lungs", f"the lungs exceed the network's grid and were shrunk {grid.scale:.2f} times"),)
+
+
 def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, device: str) -> MemberResult:
     import torch
 
@@ -106,7 +117,8 @@ def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, d
         network = _network(bundle, member).to(where)
         image = torch.from_numpy(prepared.image)[None, None].to(where, memory_format=torch.channels_last_3d)
         lattice, stride = prepared.grid.every(MAP_STEP), online.STRIDE // MAP_STEP
-        with torch.no_grad():
+        exact = torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
+        with torch.no_grad(), exact:
             output = network(image)
             weight, bias = network.fc.weight, network.fc.bias
             positive, negative, offset = online.evidence(output.features, weight, bias)
@@ -114,6 +126,7 @@ def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, d
             own = online.online_attention(output.features, weight, lattice.shape_kji, stride)
         if member.kind == "baseline":
             own = online.grad_cam(network.classify, output.features, lattice.shape_kji, stride)
+            opposite = online.grad_cam(lambda f: -network.classify(f), output.features, lattice.shape_kji, stride)
     except (torch.OutOfMemoryError, MemoryError):
         raise ResourceError("memory ran out: close other programs, or choose --device cpu") from None
     logit = float(output.logit[0])

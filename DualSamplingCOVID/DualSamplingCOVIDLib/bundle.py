@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 METADATA = "metadata.json"
 SCHEMA = 1
+MONAI_KEYS = "1.6.1"
+"""The release of MONAI whose bundle keys the metadata follows (MONAI itself is not needed)."""
+
 ARCHITECTURE = "resnet34-online-attention"
 KINDS = ("attention", "baseline")
 SAMPLINGS = ("US", "SS")
@@ -45,6 +49,8 @@ class Member:
     def __post_init__(self) -> None:
         if self.sampling not in SAMPLINGS or self.kind not in KINDS:
             raise ValueError(f"member {self.name} has sampling {self.sampling!r} and kind {self.kind!r}")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
+            raise ValueError(f"member name {self.name!r}: it names files, so letters, digits, _ and - only")
         if Path(self.file).name != self.file or not self.file.endswith(".safetensors"):
             raise ValueError(f"member {self.name} names {self.file!r}, not a safetensors file of its own folder")
         if not isinstance(self.width, int) or self.width < 1:
@@ -125,7 +131,9 @@ def save_bundle(
     evaluation: dict[str, Any],
 ) -> Bundle:
     """Write a bundle into the new folder `folder` and return it as loaded; members' hashes are filled in here."""
+    import numpy as np
     import safetensors.torch
+    import torch
 
     folder.mkdir(parents=True)
     members = []
@@ -137,6 +145,12 @@ def save_bundle(
         "schema": SCHEMA,
         "name": card.name,
         "version": card.version,
+        "monai_version": MONAI_KEYS,
+        "pytorch_version": torch.__version__.split("+")[0],
+        "numpy_version": np.__version__,
+        "changelog": {card.version: "first version"},
+        "authors": "The DualSamplingCOVID developers",
+        "copyright": "The DualSamplingCOVID developers",
         "task": "COVID-19 against community acquired pneumonia on chest CT",
         "description": "Dual-sampling attention network (Ouyang et al., IEEE TMI 2020)",
         "intended_use": card.intended_use,
@@ -152,9 +166,11 @@ def save_bundle(
                     "spatial_shape": list(grid.shape_kji),
                     "dtype": "float32",
                     "value_range": [0, 1],
+                    "is_patch_data": False,
+                    "channel_def": {"0": "CT, lung window, 0 outside the lungs"},
                 }
             },
-            "outputs": {"logit": {"type": "probabilities", "channel_def": {"0": "COVID-19"}}},
+            "outputs": {"logit": {"type": "logits", "channel_def": {"0": "COVID-19"}}},
         },
         "architecture": ARCHITECTURE,
         "grid": {"shape_kji": list(grid.shape_kji), "spacing_xyz": list(grid.spacing_xyz)},
@@ -180,6 +196,10 @@ def _from_metadata(folder: Path, data: dict[str, Any], sha256: str) -> Bundle:
         segmenter=SegmenterCard(**{**segmenter, "cut_offs": CutOffs(**segmenter["cut_offs"])}),
         evaluation=data["evaluation"],
     )
+    names = [member.name for member in bundle.members]
+    taken = {"opposite", *(f"{name}-opposite" for name in names)}
+    if len(set(names)) < len(names) or taken & set(names):
+        raise ValueError(f"the member names {', '.join(names)} do not tell their maps apart")
     present = {(member.sampling, member.kind) for member in bundle.members}
     if not {("US", "attention"), ("SS", "attention")} <= present:
         raise ValueError("the ensemble needs one attention member with US and one with SS sampling")

@@ -54,13 +54,20 @@ class CutOffs:
 class SegmenterCard:
     """Which segmenter made the masks, and how its ratios are to be read.
 
-    `detection_limit` is the 95th percentile of the ratio that it finds in normal lungs.
+    `detection_limit` is at least the 95th percentile of the ratio that it finds in normal lungs; 0 where a person gave
+    the infection.
     """
 
     name: str
     version: str
     cut_offs: CutOffs
     detection_limit: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.version, str):
+            raise ValueError(f"a segmenter has a name and a version, got {self.name!r} and {self.version!r}")
+        if not 0 <= self.detection_limit < 1:
+            raise ValueError(f"a detection limit lies in [0, 1), got {self.detection_limit!r}")
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,8 @@ class MemberResult:
 class Decision:
     """The ensemble's answer (Eq. 5): P = weight * P_US + (1 - weight) * P_SS.
 
+    `p_us` and `p_ss` are the means over the members with uniform and with size-balanced sampling.
+
     `answer` is one of COVID, CAP and NO_PNEUMONIA (ratio below the segmenter's detection limit).
     `other_side` is the probability that a ratio just across the nearest cut-off would give, where the
     ratio lies close to one; else None.
@@ -142,6 +151,8 @@ class Decision:
 
     answer: str
     probability: float
+    p_us: float
+    p_ss: float
     weight: float
     form: str
     ratio: float

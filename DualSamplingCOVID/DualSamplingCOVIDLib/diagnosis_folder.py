@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ def _report(diagnosis: Diagnosis) -> dict[str, Any]:
         "schema": SCHEMA,
         "notice": _notice(diagnosis),
         "decision": dataclasses.asdict(decision),
+        "logits": {name: _logit(p) for name, p in _probabilities(decision).items()},
         "convention": CONVENTION,
         "members": [_member_report(member) for member in diagnosis.members],
         "segmentation": {
@@ -155,6 +157,16 @@ def _report(diagnosis: Diagnosis) -> dict[str, Any]:
         "ct_sha256": diagnosis.ct_sha256,
         "software": dict(diagnosis.software),
     }
+
+
+def _probabilities(decision: Decision) -> dict[str, float]:
+    return {"US": decision.p_us, "SS": decision.p_ss, "ensemble": decision.probability}
+
+
+def _logit(probability: float) -> float:
+    """Return log(p / (1 - p)), with p kept where it is finite."""
+    p = min(max(probability, 1e-12), 1 - 1e-12)
+    return math.log(p / (1 - p))
 
 
 def _member_report(member: MemberResult) -> dict[str, Any]:

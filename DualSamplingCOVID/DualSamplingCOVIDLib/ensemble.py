@@ -103,6 +103,8 @@ def decide(p_us: float, p_ss: float, ratio: float, segmenter: SegmenterCard, for
     return Decision(
         answer=NO_PNEUMONIA if ratio < segmenter.detection_limit else called,
         probability=probability,
+        p_us=p_us,
+        p_ss=p_ss,
         weight=weight(ratio, cut_offs, form),
         form="fitted" if isinstance(form, FittedWeights) else form,
         ratio=ratio,

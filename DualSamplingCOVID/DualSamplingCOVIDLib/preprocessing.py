@@ -147,7 +147,10 @@ def prepare(ct: sitk.Image, lungs: sitk.Image, spec: GridSpec, infection: sitk.I
 
 
 def on_ct_grid(image: sitk.Image, ct: sitk.Image) -> sitk.Image:
-    """Return an image on the network grid or a lattice of it on the CT's exact grid: linear, float32, 0 outside."""
+    """Return an image on the network grid or a lattice of it on the CT's exact grid: linear, float32.
+
+    It is 0 further than half a step outside the image.
+    """
     return sitk.Resample(image, ct, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
 
 

@@ -92,7 +92,7 @@ def a_case() -> tuple[sitk.Image, Diagnosis]:
             _member("SS", "attention", 0.72, LESION_LPS, 2.5),
             _member("US", "baseline", 0.66, LESION_LPS + np.array([0.0, 0.0, 20.0]), 1.5),
         ),
-        Decision(COVID, 0.9024, 0.96, "equation", ratio, "medium", None),
+        Decision(COVID, 0.9024, 0.91, 0.72, 0.96, "equation", ratio, "medium", None),
         _like(heat, grid),
         _like(np.zeros_like(heat), grid),
         (Finding("thick-slices", "Slices are 5.0 mm thick; small lesions may be missed."),),

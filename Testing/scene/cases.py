@@ -88,7 +88,7 @@ def a_diagnosis(oblique: bool = False, infected: bool = True) -> Diagnosis:
     return Diagnosis(
         segmentation=segmentation,
         members=(a_member("US", 2.5), a_member("SS", 1.25)),
-        decision=Decision(COVID, 0.73, 0.5, "table", segmentation.ratio, "medium"),
+        decision=Decision(COVID, 0.73, 0.80, 0.66, 0.5, "table", segmentation.ratio, "medium"),
         attention=a_map(oblique),
         opposite=a_map(oblique) * 0.5,
         findings=(),

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from .. import diagnosis_folder, resources
 from ..ct import quiet, read_ct, read_mask
-from ..diagnosis import Diagnosis
+from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis
 from ..errors import BundleError, InputError
 from ..segmentation import GivenMasks, Segmenter, segmenter
 from . import output, reporter
@@ -167,10 +167,16 @@ def _write_run(folder: Path, stages: dict[str, float], total: float, missing: li
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
+def _answer(decision: Decision) -> str:
+    if decision.answer == NO_PNEUMONIA:
+        return f"{NO_PNEUMONIA}: COVID-19 against CAP does not apply"
+    return f"{decision.answer}; probability of COVID-19 against CAP {decision.probability:.3f}"
+
+
 def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str]) -> None:
     decision = diagnosis.decision
     lines = [
-        f"{decision.answer}; probability of COVID-19 against CAP {decision.probability:.3f} (research use only)",
+        f"{_answer(decision)} (research use only)",
         f"the bundle learned from {diagnosis.bundle.learned_from}",
         f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter)",
         *(f"note: {finding.message}" for finding in diagnosis.findings),

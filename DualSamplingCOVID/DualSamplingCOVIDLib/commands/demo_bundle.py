@@ -125,9 +125,9 @@ def _prepared(work: Path, name: str, amount: int, normal_share: float, progress:
         folder.mkdir(parents=True, exist_ok=True)
         write_cohort(folder, amount, SEEDS[name], _about(progress, name), normals=normal_share)
         spend(start)
-    ready = prepare_cohort(
-        read_cohort(folder / "cohort.csv"), GRID, SEGMENTER, work / f"{name}-ready", _about(progress, name)
-    )
+    # the truth stays out: what learns sees the masks that `analyze` will find
+    cases = [replace(case, lungs=None, infection=None) for case in read_cohort(folder / "cohort.csv")]
+    ready = prepare_cohort(cases, GRID, SEGMENTER, work / f"{name}-ready", _about(progress, name))
     spend(start)
     return ready
 

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from ..analysis import choose_device
     from ..cohort import read_cohort
     from ..diagnosis import CAP, COVID
+    from ..evaluation.strata import fit_cut_offs
     from ..preprocessing import GridSpec
     from ..segmentation import segmenter
     from ..training.fit import Settings, Trainer
@@ -66,12 +67,18 @@ def run(options: argparse.Namespace) -> None:
     with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
         prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress)
         parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in SPLITS]
-        cut_offs = back_end.card.cut_offs
-        fitted = Trainer(settings, parts[0], parts[1], cut_offs, choose_device(options.device)).fit(progress)
+        try:
+            cut_offs = fit_cut_offs(parts[0].ratios)
+        except ValueError as error:
+            raise InputError(f"{options.cohort}: {error}") from None
+        trainer = Trainer(settings, parts[0], parts[1], cut_offs, choose_device(options.device))
+        fitted = trainer.fit(progress)
         (folder / "weights.safetensors").write_bytes(safetensors.torch.save(fitted.state))
         record = {
             "settings": dataclasses.asdict(settings),
             "grid": dataclasses.asdict(spec),
+            "segmenter": dataclasses.asdict(dataclasses.replace(back_end.card, cut_offs=cut_offs)),
+            "size_balanced_groups": dataclasses.asdict(balance) if (balance := trainer.balance) else None,
             "best": fitted.best._asdict(),
             "history": [epoch._asdict() for epoch in fitted.history],
         }

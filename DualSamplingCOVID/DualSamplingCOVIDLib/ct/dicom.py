@@ -97,7 +97,8 @@ def read_dicom(path: Path, series: str | None) -> tuple[sitk.Image, tuple[Findin
         raise InputError(f"{path}: no DICOM CT slices found")
     chosen = [one for one in found if series in (None, one.uid)]
     if not chosen:
-        raise InputError(f"{path}: none of its {len(found)} CT series has the UID {series}")
+        known = ", ".join(f"{one.uid} ({len(one.slices)} slices)" for one in found)
+        raise InputError(f"{path}: none of its {len(found)} CT series has the UID {series}; it holds {known}")
     if len({one.patient for one in chosen}) > 1:
         raise InputError(f"{path}: CTs of more than one patient in one folder")
     best = max(chosen, key=lambda one: one.rank)

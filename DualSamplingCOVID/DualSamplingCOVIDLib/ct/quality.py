@@ -177,19 +177,21 @@ def check_volume(image: sitk.Image, slices: SliceFacts | None = None, name: str 
     """
     voxels = sitk.GetArrayViewFromImage(image)
     size, spacing = image.GetSize(), image.GetSpacing()
+    upward = int(np.argmax(np.abs(image.GetDirection()[6:])))
+    in_plane = [step for axis, step in enumerate(spacing) if axis != upward]
     floating = np.issubdtype(voxels.dtype, np.floating)
     non_finite = int(np.count_nonzero(~np.isfinite(voxels))) if floating else 0
     thickness = slices.thickness_mm if slices is not None else None
     return _apply(
         Facts(
             voxels_along_shortest_axis=min(size),
-            slice_count=size[2],
+            slice_count=size[upward],
             non_finite_voxels=non_finite,
             value_range=None if non_finite else float(voxels.max()) - float(voxels.min()),
             air_share=100.0 * float(np.count_nonzero((voxels >= -1100) & (voxels < -500))) / voxels.size,
             padding_share=100.0 * float(np.count_nonzero(voxels < -1100)) / voxels.size,
             thickest_mm=max(*spacing, thickness or 0.0),
-            in_plane_ratio=max(spacing[:2]) / min(spacing[:2]),
+            in_plane_ratio=max(in_plane) / min(in_plane),
             slices=slices,
         ),
         name,

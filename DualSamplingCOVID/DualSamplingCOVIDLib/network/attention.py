@@ -54,8 +54,8 @@ def grad_cam(
 ) -> AttentionMaps:
     """Compute Grad-CAM at the features (Selvaraju et al. 2017), by automatic differentiation.
 
-    With a linear head on the average of the features it equals `online_attention`, and the raw peak is that
-    map's divided by the number of cells.
+    Its weights are the gradients' sum over the cells (the customary mean, times their number), so that with a linear
+    head on the average of the features it equals `online_attention`, raw peak included.
 
     Args:
         logit_of: maps features to logits [N], such as `ResNet34.classify`.
@@ -66,7 +66,7 @@ def grad_cam(
     with torch.inference_mode(False), torch.enable_grad():
         leaf = features.detach().to(torch.float32, copy=True).requires_grad_()
         (gradient,) = torch.autograd.grad(logit_of(leaf).sum(), leaf)
-    importance = gradient.mean(dim=(2, 3, 4), keepdim=True)
+    importance = gradient.sum(dim=(2, 3, 4), keepdim=True)
     cam = (importance * leaf.detach()).sum(dim=1, keepdim=True)
     return _on_grid(torch.relu(cam), shape, stride)
 

@@ -34,7 +34,7 @@ def across_the_cut_off(decision: Decision, segmenter: SegmenterCard) -> str | No
     if decision.other_side is None or not applies(decision):
         return None
     limits = segmenter.cut_offs
-    cut_offs = ", ".join(percent(cut_off) for cut_off in (limits.minimal, limits.small, limits.large))
+    cut_offs = ", ".join(percent(cut_off) for cut_off in (limits.minimal, limits.large))
     sentence = (
         f"The infection ratio ({percent(decision.ratio)}) lies close to one of the cut-offs ({cut_offs}) where the "
         f"ensemble's weight steps: just across it the probability of COVID-19 would be {decision.other_side:.3f} "

@@ -36,10 +36,14 @@ class GivenMasks:
 
     @property
     def card(self) -> SegmenterCard:
-        """The other's card, its name telling which masks were given."""
+        """The other's card, its name telling which masks were given; what a person marked has no detection limit."""
         given = [n for n, mask in (("lungs", self._lungs), ("infection", self._infection)) if mask is not None]
         card = self._other.card
-        return replace(card, name=f"{card.name} with given {' and '.join(given)}") if given else card
+        if self._infection is not None:
+            card = replace(card, detection_limit=0.0)
+        if len(given) == 2:
+            return replace(card, name="given masks")
+        return replace(card, name=f"{card.name} with given {given[0]}") if given else card
 
     def segment(self, ct: sitk.Image, progress: Progress = silent) -> Segmentation:
         """Segment a CT (see `Segmenter.segment`).

@@ -49,7 +49,7 @@ def find(hu: FloatArray) -> tuple[BoolArray, BoolArray]:
     near_wall = _near_wall(parenchyma) & (hu < BONE_HU)
     filled = [_filled(side, near_wall, tube) for side in sides]
     right[part] = filled[0] & body & ~sides[1]
-    left[part] = filled[1] & body & ~filled[0]
+    left[part] = filled[1] & body & ~right[part]
     return right, left
 
 

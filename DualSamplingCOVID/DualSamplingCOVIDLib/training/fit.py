@@ -18,7 +18,7 @@ from ..progress import Progress, silent
 from .augmentation import mirror_and_shift
 from .loss import DualSamplingLoss
 from .prepared import PreparedDataset
-from .samplers import SizeBalancedSampler, UniformSampler
+from .samplers import SizeBalanced, SizeBalancedSampler, UniformSampler
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,11 @@ class Trainer:
         if self.settings.sampling == "US":
             return UniformSampler(len(self.training), self.settings.seed)
         return SizeBalancedSampler(self.training.labels, self.training.ratios, cut_offs, self.settings.seed)
+
+    @property
+    def balance(self) -> SizeBalanced | None:
+        """The groups of size-balanced sampling, with their weights and probabilities; None for uniform sampling."""
+        return self.sampler.balance if isinstance(self.sampler, SizeBalancedSampler) else None
 
     def make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
         """Return the learning rate's course; it advances with every optimiser step."""

@@ -12,16 +12,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..cohort import Case
-from ..ct import check_lungs, read_ct
+from ..ct import check_lungs, read_ct, read_mask
 from ..diagnosis import COVID
 from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
-from ..segmentation import segmenter
+from ..segmentation import GivenMasks, Segmenter, segmenter
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ def prepare_cohort(
     cases: Sequence[Case], spec: GridSpec, segmenter_name: str, folder: Path, progress: Progress = silent
 ) -> list[PreparedCase]:
     """Segment and preprocess every case once, in parallel; a case already in `folder` is reused.
+
+    Masks that the cohort names replace the segmenter's.
 
     Raises:
         InputError: a CT cannot be read.
@@ -88,7 +91,7 @@ def _prepare(case: Case, spec: GridSpec, segmenter_name: str, folder: Path) -> P
     file, note = folder / f"{case.case_id}.npz", folder / f"{case.case_id}.json"
     if not note.exists():
         ct = read_ct(case.image)
-        segmentation = segmenter(segmenter_name).segment(ct.image)
+        segmentation = _back_end(case, segmenter_name, ct.image).segment(ct.image)
         check_lungs(ct.image, segmentation.lungs, str(case.image))
         ready = prepare(ct.image, segmentation.lungs, spec, segmentation.infection)
         assert ready.infection is not None
@@ -99,10 +102,15 @@ def _prepare(case: Case, spec: GridSpec, segmenter_name: str, folder: Path) -> P
     return PreparedCase(case.case_id, case.patient_id, case.label, case.split, ratio, file)
 
 
+def _back_end(case: Case, name: str, ct: sitk.Image) -> Segmenter:
+    """Return the segmenter, with the masks that the cohort gives in place of its own."""
+    lungs, infection = (read_mask(path, ct) if path else None for path in (case.lungs, case.infection))
+    found = segmenter(name)
+    return GivenMasks(found, lungs, infection) if lungs is not None or infection is not None else found
+
+
 def _one_thread() -> None:
     """Keep each worker to one thread (there is one a core), and leave Ctrl-C to the parent, which ends them."""
-    import SimpleITK as sitk
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     torch.set_num_threads(1)
