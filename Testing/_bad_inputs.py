@@ -122,6 +122,28 @@ def another_width(folder: Path) -> None:
     path.write_text(path.read_text().replace('"width": 2', '"width": 4'))
 
 
+def member(key: str, value: object) -> Make:
+    """Another value in the first member's entry."""
+
+    def change(folder: Path) -> None:
+        path = folder / "metadata.json"
+        data = json.loads(path.read_text())
+        data["members"][0][key] = value
+        path.write_text(json.dumps(data))
+
+    return change
+
+
+def detection_limit(value: object) -> Make:
+    def change(folder: Path) -> None:
+        path = folder / "metadata.json"
+        data = json.loads(path.read_text())
+        data["segmenter"]["detection_limit"] = value
+        path.write_text(json.dumps(data))
+
+    return change
+
+
 def tampered(folder: Path) -> None:
     blob = bytearray((folder / "us.safetensors").read_bytes())
     blob[-1] ^= 1
@@ -166,6 +188,9 @@ BUNDLES: list[tuple[str, Make, str, str]] = [
     ("of half precision", weights(half_precision), "us.safetensors", ANOTHER_ARCHITECTURE),
     ("of another schema", metadata(schema=99), "metadata.json", "schema 99, this version reads 1"),
     ("of no members", metadata(members=[]), "metadata.json", "the ensemble needs one attention member with US"),
+    ("of a member named as a path", member("name", "../../escaped"), "metadata.json", "it names files"),
+    ("of two members of one name", member("name", "ss"), "metadata.json", "do not tell their maps apart"),
+    ("of a detection limit in words", detection_limit("low"), "metadata.json", "not valid bundle metadata"),
     ("with a pickle", lambda f: (f / "us.pkl").write_bytes(pickle.dumps(1)), "us.pkl", "pickled files can run code"),
     ("with a pickle for weights", weights(pickled), "us.safetensors", "not a readable safetensors file"),
 ]

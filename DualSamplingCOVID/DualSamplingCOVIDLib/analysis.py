@@ -60,7 +60,6 @@ def analyze(
 
     progress("preparing the network's input", 0.0)
     prepared = preprocessing.prepare(ct.image, segmentation.lungs, bundle.grid)
-    bundle.check_members()
     findings += _shrunk(prepared.grid)
     members = []
     for index, member in enumerate(bundle.members):

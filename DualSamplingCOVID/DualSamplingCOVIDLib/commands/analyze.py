@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
     back_end: Segmenter = segmenter(options.segmenter)
     progress("reading the bundle", 0.0)
     bundle = load_bundle(options.bundle or _default_bundle())
+    bundle.check_members()
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     _import_ahead(options.write)
@@ -84,8 +85,6 @@ def _import_ahead(parts: tuple[str, ...]) -> None:
     """Import the packages of the later stages while the lungs are sought; a missing one is told where it is used."""
 
     def work() -> None:
-        with contextlib.suppress(ImportError):
-            import safetensors.torch  # noqa: F401
         with contextlib.suppress(ImportError):
             if "figure" in parts or "report" in parts:
                 import jinja2  # noqa: F401
