@@ -2,6 +2,7 @@
 PYTHON ?= python3
 # torch==2.13.0 is a CPU build on some package indexes only; name one that has it: make demo TORCH_INDEX=URL
 TORCH_INDEX ?=
+export TORCH_INDEX
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
