@@ -1,6 +1,7 @@
 """What the commands write; what they refuse is in test_bad_input.py."""
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.commands import segment
+from DualSamplingCOVIDLib.commands.reporter import reporter
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, NO_PNEUMONIA
 from DualSamplingCOVIDLib.phantom import make_phantom
 from test_bundle import a_bundle
@@ -92,3 +95,24 @@ def test_phantoms_come_with_masks_and_a_manifest(tmp_path: Path) -> None:
         assert case.infection is not None
         infection = sitk.GetArrayFromImage(sitk.ReadImage(case.infection))
         assert np.count_nonzero(infection) > 0
+
+
+def test_progress_without_a_terminal_is_one_line_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = reporter("bar")
+    for stage, fraction in (("reading", 0.0), ("reading", 0.5), ("writing", 1.0), ("done", 1.0)):
+        progress(stage, fraction)
+    assert capsys.readouterr().err == "reading\nwriting\n"
+
+
+def test_an_interrupted_import_counts_as_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr(segment, "run", run)
+    assert main(["segment", "ct.nrrd", "--output", str(tmp_path / "out"), "--progress", "none"]) == 130
+    assert capsys.readouterr().err == "cancelled: nothing was written\n"

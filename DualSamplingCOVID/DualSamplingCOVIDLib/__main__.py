@@ -4,11 +4,13 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from . import __version__
 from .errors import ResourceError, UserError, is_full
 
 CANCELLED = 130
+CANCELLED_LINE = "cancelled: nothing was written"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,21 +19,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     What goes wrong is one line on standard error. `python -X dev` shows where a failure of status 1 came from.
     """
     options = None
+    interrupted: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.append(number)
+        signal.default_int_handler(number, frame)
+
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)
         options = _parser().parse_args(arguments)
         options.run(options)
         return 0
     except KeyboardInterrupt:
-        status, line = CANCELLED, "cancelled: nothing was written"
+        return _end(options, CANCELLED, CANCELLED_LINE)
     except Exception as error:
+        if interrupted:  # an import that is interrupted says that it failed
+            return _end(options, CANCELLED, CANCELLED_LINE)
         failure = _for_a_person(error)
         if failure.status == UserError.status and sys.flags.dev_mode:
             raise
-        status, line = failure.status, f"error: {failure}"
-    _end_progress(options)
-    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
-    return status
+        return _end(options, failure.status, f"error: {failure}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,11 +71,14 @@ def _for_a_person(error: Exception) -> UserError:
     return UserError(f"unexpected {type(error).__name__}: {text}")
 
 
-def _end_progress(options: argparse.Namespace | None) -> None:
+def _end(options: argparse.Namespace | None, status: int, line: str) -> int:
+    """Say how it ended, on a line of its own, and return the status."""
     if options is not None and hasattr(options, "progress"):
         from .commands import reporter
 
         reporter.close(options.progress)
+    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

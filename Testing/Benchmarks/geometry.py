@@ -28,7 +28,6 @@ OBLIQUE_AXIS = (2.0, -1.0, 2.0)
 OBLIQUE_DEGREES = 15.0
 AS_READ, OBLIQUE, THICK = "as read", "oblique", "3 mm slices"
 FILES = (diagnosis_folder.MASKS, diagnosis_folder.DECISION_LABEL, diagnosis_folder.DECISION_MAP)
-HEADER = f"{'copy':<18}{'lungs Dice':>12}{'infection Dice':>16}{'US logit':>12}{'SS logit':>12}"
 
 Voxels = NDArray[np.bool_]
 Copy = Callable[[sitk.Image], sitk.Image]
@@ -136,8 +135,13 @@ def overlap(ct: sitk.Image, one: sitk.Image, other: sitk.Image) -> float:
     return 2 * np.count_nonzero(a & b) / total if total else math.nan
 
 
+def header(name: str) -> str:
+    """Return the head of the table of the copies of the CT called `name`."""
+    return f"{name:<18}{'lungs Dice':>12}{'infection Dice':>16}{'US logit':>12}{'SS logit':>12}"
+
+
 def row(name: str, ct: sitk.Image, found: Answer, reference: Answer) -> str:
-    """Return one line below `HEADER`: a copy's overlap with the CT as read, and its logits."""
+    """Return one line of the table: a copy's overlap with the CT as read, and its logits."""
     lungs = overlap(ct, found.lungs, reference.lungs)
     infection = overlap(ct, found.infection, reference.infection)
     return f"{name:<18}{lungs:>12.4f}{infection:>16.4f}{found.us_logit:>12.5f}{found.ss_logit:>12.5f}"
@@ -163,7 +167,7 @@ def main() -> None:
     options = parser.parse_args()
     ct = read_ct(options.ct).image
     reference = answer(ct, options.bundle)
-    print(HEADER)
+    print(header(options.ct.name))
     for name, copy in COPIES.items():
         found = reference if name == AS_READ else answer(copy(ct), options.bundle)
         print(row(name, ct, found, reference), flush=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import tempfile
 from pathlib import Path
@@ -45,6 +46,8 @@ def run(options: argparse.Namespace) -> None:
     from ..training.fit import Settings, Trainer
     from ..training.prepared import PreparedDataset, prepare_cohort
 
+    if importlib.util.find_spec("sklearn") is None:
+        raise InputError("fit needs the package scikit-learn: pip install 'dual-sampling-covid[training]'")
     progress = options.progress
     output.check(options.output, options.overwrite, options.cohort)
     back_end = segmenter(options.segmenter)

@@ -8,6 +8,8 @@ from typing import Any
 from ..progress import Progress, silent
 
 CHOICES = ("bar", "json", "none")
+DONE = "done"
+"""The stage that ends all work; a bar has nothing to show of it."""
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def reporter(kind: str) -> Progress:
     if kind not in CHOICES:
         raise argparse.ArgumentTypeError(f"{kind}: choose of {', '.join(CHOICES)}")
     if kind == "bar":
-        return _Bar()
+        return _Bar() if sys.stderr.isatty() else _Lines()
     return _json_line if kind == "json" else silent
 
 
@@ -35,6 +37,18 @@ def close(progress: Progress) -> None:
 
 def _json_line(stage: str, fraction: float) -> None:
     print(json.dumps({"stage": stage, "fraction": round(fraction, 4)}), flush=True)
+
+
+class _Lines:
+    """One line a stage on standard error: what a bar becomes in a log or a pipe."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        if stage not in (self._stage, DONE):
+            print(stage, file=sys.stderr, flush=True)
+        self._stage = stage
 
 
 class _Bar:
@@ -51,6 +65,8 @@ class _Bar:
             if self._bar is not None:
                 self._bar.update(1.0 - self._bar.n)
                 self._bar.close()
+            if stage == DONE:
+                return
             layout = "{desc:<36}{percentage:3.0f}% |{bar:24}| {elapsed}<{remaining}"
             self._bar = tqdm(total=1.0, desc=stage, bar_format=layout, file=sys.stderr)
             self._stage = stage

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from .. import diagnosis_folder
@@ -43,3 +44,9 @@ def run(options: argparse.Namespace) -> None:
         }
         (folder / "segmentation.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         progress("done", 1.0)
+    lines = [
+        f"lungs {record['lungs_ml']} ml, infection {record['infection_ml']} ml, ratio {segmentation.ratio:.4f}",
+        *(f"note: {finding.message}" for finding in findings),
+        f"results in {options.output}",
+    ]
+    print("\n".join(lines), file=sys.stderr)

@@ -223,7 +223,7 @@ def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
     segmentation = diagnosis.segmentation
     titles = [
         ("CT", "lung window, −600 / 1500 HU"),
-        ("Lungs", f"{segmentation.segmenter.name} {segmentation.segmenter.version}"),
+        ("Lungs", f"segmenter: {segmentation.segmenter.name} {segmentation.segmenter.version}"),
         ("Infection", f"{wording.percent(diagnosis.decision.ratio)} of the lungs, {diagnosis.decision.stratum}"),
     ]
     for sampling, kind, title, meaning in _MAPS:
