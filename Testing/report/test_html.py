@@ -132,8 +132,9 @@ def test_ratio_comes_with_stratum_segmenter_and_cut_offs(a_case: Case) -> None:
 def test_raw_peaks_and_logit_contributions_are_listed(a_case: Case) -> None:
     words = _page(a_case).words
     member = a_case[1].members[0]
-    for value in (member.positive_evidence, -member.negative_evidence, member.bias, member.logit):
+    for value in (member.positive_evidence, member.bias, member.logit):
         assert f"{value:+.3f}" in words
+    assert f"{member.negative_evidence:.3f}" in words and f"-{member.negative_evidence:.3f}" not in words
     assert "3.210" in words and "1.750" in words
 
 
