@@ -1,0 +1,57 @@
+"""Cases made ready: a cohort's own masks count before the segmenter's, and a CT without lungs is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.cohort import Case
+from DualSamplingCOVIDLib.diagnosis import COVID
+from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.phantom import make_phantom
+from DualSamplingCOVIDLib.preprocessing import GridSpec
+from DualSamplingCOVIDLib.training.prepared import PreparedDataset, prepare_cohort
+
+SPEC = GridSpec().coarser(4)
+
+
+@pytest.fixture(scope="module")
+def a_case(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, float]:
+    folder = tmp_path_factory.mktemp("case")
+    phantom = make_phantom(3, COVID, ratio=0.10, spacing_mm=(3.0, 3.0, 3.0))
+    images = {"ct": phantom.ct, "lungs": phantom.right_lung + 2 * phantom.left_lung, "infection": phantom.infection}
+    for name, image in images.items():
+        sitk.WriteImage(image, folder / f"{name}.nrrd")
+    files = [folder / f"{name}.nrrd" for name in images]
+    return Case("one", "one", files[0], COVID, files[1], files[2]), phantom.ratio
+
+
+def test_masks_that_the_cohort_gives_replace_the_segmenters(a_case: tuple[Case, float], tmp_path: Path) -> None:
+    case, ratio = a_case
+    (given,) = prepare_cohort([case], SPEC, "threshold", tmp_path / "given")
+    (found,) = prepare_cohort([replace(case, lungs=None, infection=None)], SPEC, "threshold", tmp_path / "found")
+    assert given.ratio == pytest.approx(ratio, rel=1e-6)
+    assert found.ratio != pytest.approx(ratio, rel=1e-3)
+    image, infection, label = PreparedDataset([given])[0]
+    assert image.shape == infection.shape == (1, *SPEC.shape_kji) and label == 1.0
+    voxel_ml = np.prod(SPEC.spacing_xyz) / 1000
+    assert float(infection.sum()) * voxel_ml == pytest.approx(_volume_ml(case.infection), rel=0.03)
+
+
+def test_a_ct_without_lungs_is_named(tmp_path: Path) -> None:
+    grid = np.random.default_rng(0).normal(40, 10, (40, 60, 60))
+    grid[:, :10] = -1000
+    block = sitk.GetImageFromArray(grid.astype(np.int16))
+    block.SetSpacing((4.0, 4.0, 4.0))
+    sitk.WriteImage(block, tmp_path / "block.nrrd")
+    case = Case("block", "block", tmp_path / "block.nrrd", COVID)
+    with pytest.raises(InputError, match=r"block\.nrrd: not a chest CT"):
+        prepare_cohort([case], SPEC, "threshold", tmp_path / "ready")
+
+
+def _volume_ml(path: Path | None) -> float:
+    assert path is not None
+    mask = sitk.ReadImage(path)
+    return float(sitk.GetArrayFromImage(mask).sum() * np.prod(mask.GetSpacing()) / 1000)
