@@ -121,8 +121,9 @@ def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, d
             output = network(image)
             weight, bias = network.fc.weight, network.fc.bias
             positive, negative, offset = online.evidence(output.features, weight, bias)
-            opposite = online.online_attention(output.features, -weight, lattice.shape_kji, stride)
-            own = online.online_attention(output.features, weight, lattice.shape_kji, stride)
+            if member.kind == "attention":
+                own = online.online_attention(output.features, weight, lattice.shape_kji, stride)
+                opposite = online.online_attention(output.features, -weight, lattice.shape_kji, stride)
         if member.kind == "baseline":
             own = online.grad_cam(network.classify, output.features, lattice.shape_kji, stride)
             opposite = online.grad_cam(lambda f: -network.classify(f), output.features, lattice.shape_kji, stride)

@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
     from ..bundle import load_bundle
 
     start = time.perf_counter()
+    threading.Thread(target=_import_torch, name="torch").start()
     progress = _Clock(options.progress)
     output.check(options.output, options.overwrite, options.input, options.bundle, options.lungs, options.infection)
     back_end: Segmenter = segmenter(options.segmenter)
@@ -79,6 +80,12 @@ def run(options: argparse.Namespace) -> None:
         progress("done", 1.0)
         _write_run(folder, progress.seconds, time.perf_counter() - start, missing)
     _print_summary(options.output, diagnosis, missing)
+
+
+def _import_torch() -> None:
+    """Import torch while the bundle's files are hashed."""
+    with contextlib.suppress(ImportError):
+        import safetensors.torch  # noqa: F401
 
 
 def _import_ahead(parts: tuple[str, ...]) -> None:
