@@ -38,9 +38,10 @@ def _analyze(ct: Path, bundle: Path, output: Path, *more: str) -> int:
 def test_a_phantom_gives_a_whole_diagnosis_folder(a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path) -> None:
     assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out") == 0
     found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    maps = {f"attention/{name}{kind}.nrrd" for name in ("us", "ss", "baseline") for kind in ("", "-opposite")}
+    maps = {
+        f"attention/{name}{kind}.nrrd" for name in ("us", "ss", "baseline", "decision") for kind in ("", "-opposite")
+    }
     assert found == maps | {
-        "attention/opposite.nrrd",
         "report.json",
         "run.json",
         "report.html",

@@ -49,6 +49,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
         assert found.attention.raw_peak == expected.attention.raw_peak
         difference = sitk.GetArrayFromImage(expected.attention.image - found.attention.image)
         assert np.abs(difference).max() == 0
+    assert np.abs(sitk.GetArrayFromImage(diagnosis.attention - loaded.attention)).max() == 0
 
 
 def test_infection_lies_inside_the_lungs_as_an_overlapping_layer(tmp_path: Path) -> None:
@@ -84,6 +85,6 @@ def test_every_map_says_what_the_bundle_learned_from(tmp_path: Path) -> None:
 
 def test_a_missing_map_is_one_clear_line(tmp_path: Path) -> None:
     folder = _saved(tmp_path / "d", a_diagnosis())
-    (folder / diagnosis_folder.DECISION_MAP).unlink()
+    (folder / diagnosis_folder.MEMBER_MAPS / "decision.nrrd").unlink()
     with pytest.raises(InputError, match="not a whole diagnosis folder"):
         diagnosis_folder.load(folder)

@@ -10,7 +10,7 @@ LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSampl
 FLOORS = (
     {"errors", "progress", "resources", "segments"},
     {"diagnosis"},
-    {"ct", "diagnosis_folder"},
+    {"ct", "diagnosis_folder", "summary"},
     {"network"},
     {"segmentation", "preprocessing", "cohort"},
     {"bundle", "ensemble", "phantom"},
@@ -18,7 +18,12 @@ FLOORS = (
     {"training"},
     {"commands"},
     {"__main__"},
+    {"supervised", "panel"},
 )
+APPLICATION = {"scene": {"slicer", "vtk"}, "panel": {"slicer", "vtk", "qt", "ctk"}}
+"""Which rooms may speak to Slicer, and to which part of it."""
+BELOW_THE_WORKER = {"analysis", "training", "commands"}
+"""What the panel never imports: it starts a process and reads what that wrote."""
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 FILE_SCOPE = {"numpy", "scipy", "SimpleITK"}
 FILES = sorted(LIBRARY.rglob("*.py"))
@@ -66,7 +71,7 @@ def test_heavy_packages_come_in_when_used(path: Path) -> None:
     room = _room(path)
     allowed = FILE_SCOPE | set(sys.stdlib_module_names)
     allowed |= {"torch"} if room in {"network", "training"} else set()
-    allowed |= {"slicer", "vtk"} if room == "scene" else set()
+    allowed |= APPLICATION.get(room, set())
     foreign = {package for package, _ in _imports(path, file_scope_only=True) if package}
     assert foreign <= allowed, f"{foreign - allowed} at file scope"
     if room not in {"network", "training"}:
@@ -74,10 +79,14 @@ def test_heavy_packages_come_in_when_used(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
-def test_slicer_appears_in_scene_alone(path: Path) -> None:
+def test_slicer_appears_where_the_application_is_at_hand(path: Path) -> None:
     packages = {package for package, _ in _imports(path) if package}
-    forbidden = {"qt", "ctk"} | (set() if _room(path) == "scene" else {"slicer", "vtk"})
-    assert not packages & forbidden
+    assert not packages & ({"slicer", "vtk", "qt", "ctk"} - APPLICATION.get(_room(path), set()))
+
+
+@pytest.mark.parametrize("path", sorted((LIBRARY / "panel").glob("*.py")), ids=lambda path: path.name)
+def test_the_panel_leaves_the_work_to_its_worker(path: Path) -> None:
+    assert not {room for _, room in _imports(path)} & BELOW_THE_WORKER
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from DualSamplingCOVIDLib.diagnosis import on_ct_grid
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.preprocessing import GridSpec, NetworkGrid, network_grid, on_ct_grid, prepare
+from DualSamplingCOVIDLib.preprocessing import GridSpec, NetworkGrid, network_grid, prepare
 
 SPEC = GridSpec((40, 48, 48), (3.0, 3.0, 4.0))
 SPACING = (1.3, 1.1, 2.7)

@@ -71,12 +71,11 @@ def analyze(
     decision = ensemble.decide(probability["US"], probability["SS"], segmentation.ratio, segmentation.segmenter)
     maps = {s: _mean_image([m.attention.image for m in _voters(members, s)]) for s in ("US", "SS")}
     opposites = {s: _mean_image([m.opposite.image for m in _voters(members, s)]) for s in ("US", "SS")}
-    combined = ensemble.combine_maps(maps["US"], maps["SS"], decision.weight)
     return Diagnosis(
         segmentation=segmentation,
         members=tuple(members),
         decision=decision,
-        attention=preprocessing.on_ct_grid(combined, ct.image),
+        attention=ensemble.combine_maps(maps["US"], maps["SS"], decision.weight),
         opposite=ensemble.combine_maps(opposites["US"], opposites["SS"], decision.weight),
         findings=findings + mismatch,
         bundle=bundle.card,

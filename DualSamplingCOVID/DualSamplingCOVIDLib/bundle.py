@@ -69,18 +69,23 @@ class Bundle:
     evaluation: dict[str, Any]
 
     def weights(self, member: Member) -> dict[str, Tensor]:
-        """Read a member's tensors.
+        """Read a member's tensors; their hash was checked when the bundle was loaded.
 
         Raises:
-            BundleError: the file is missing, altered, truncated or not safetensors.
+            BundleError: the file is missing, truncated or not safetensors.
         """
         import safetensors.torch
         from safetensors import SafetensorError
 
+        path = self.folder / member.file
         try:
-            return safetensors.torch.load(_checked(self.folder / member.file, member.sha256))
+            return safetensors.torch.load_file(path)
+        except FileNotFoundError:
+            raise BundleError(f"{path}: missing from the bundle") from None
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
         except SafetensorError as error:
-            raise BundleError(f"{self.folder / member.file}: not a readable safetensors file ({error})") from None
+            raise BundleError(f"{path}: not a readable safetensors file ({error})") from None
 
     def check_members(self) -> None:
         """Hold each member's tensors against its network's by name, shape and type, before anything is computed.
@@ -100,6 +105,18 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: a file is missing, altered, truncated, of another architecture or not data.
     """
+    bundle = read_metadata(folder)
+    for member in bundle.members:
+        _check_hash(folder / member.file, member.sha256)
+    return bundle
+
+
+def read_metadata(folder: Path) -> Bundle:
+    """Read what a bundle says of itself, its weights unread: enough to show its card, not to use it.
+
+    Raises:
+        BundleError: the metadata is missing or not valid, or the folder holds pickled files.
+    """
     path = folder / METADATA
     try:
         if not folder.is_dir():
@@ -112,14 +129,11 @@ def load_bundle(folder: Path) -> Bundle:
             raise BundleError(f"{folder / foreign[0]}: pickled files can run code; a bundle holds safetensors only")
         raw = path.read_bytes()
         data = json.loads(raw)
-        bundle = _from_metadata(folder, data, hashlib.sha256(raw).hexdigest())
+        return _from_metadata(folder, data, hashlib.sha256(raw).hexdigest())
     except OSError as error:
         raise BundleError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path}: not valid bundle metadata ({type(error).__name__}: {error})") from None
-    for member in bundle.members:
-        _checked(folder / member.file, member.sha256)
-    return bundle
 
 
 def save_bundle(
@@ -197,7 +211,7 @@ def _from_metadata(folder: Path, data: dict[str, Any], sha256: str) -> Bundle:
         evaluation=data["evaluation"],
     )
     names = [member.name for member in bundle.members]
-    taken = {"opposite", *(f"{name}-opposite" for name in names)}
+    taken = {"decision", "decision-opposite", *(f"{name}-opposite" for name in names)}
     if len(set(names)) < len(names) or taken & set(names):
         raise ValueError(f"the member names {', '.join(names)} do not tell their maps apart")
     present = {(member.sampling, member.kind) for member in bundle.members}
@@ -230,13 +244,13 @@ def _expected_tensors(width: int) -> dict[str, tuple[tuple[int, ...], str]]:
     return {name: (tuple(t.shape), "I64" if t.dtype == torch.int64 else "F32") for name, t in state.items()}
 
 
-def _checked(path: Path, sha256: str) -> bytes:
+def _check_hash(path: Path, sha256: str) -> None:
     try:
-        blob = path.read_bytes()
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         raise BundleError(f"{path}: missing from the bundle") from None
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    if hashlib.sha256(blob).hexdigest() != sha256:
+    if found != sha256:
         raise BundleError(f"{path}: altered or truncated (its SHA-256 is not the one in {METADATA})")
-    return blob

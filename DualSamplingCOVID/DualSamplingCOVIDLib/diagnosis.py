@@ -70,6 +70,14 @@ class SegmenterCard:
             raise ValueError(f"a detection limit lies in [0, 1), got {self.detection_limit!r}")
 
 
+def on_ct_grid(image: sitk.Image, ct: sitk.Image) -> sitk.Image:
+    """Return an image on the network grid or a lattice of it on the exact grid of `ct`: linear, float32.
+
+    It is 0 further than half a step outside the image.
+    """
+    return sitk.Resample(image, ct, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """Lungs and infection on the CT grid: uint8 images of 0 and 1. Lungs INCLUDE the infection."""
@@ -173,7 +181,11 @@ class BundleCard:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that `analyze` found in one CT. `attention` is A^ of the decision, float32 on the CT grid."""
+    """All that `analyze` found in one CT.
+
+    `attention` is A^ of the decision and `opposite` its evidence for CAP, float32 on the members' lattice;
+    `on_ct_grid` brings them to the CT's voxels where those are wanted.
+    """
 
     segmentation: Segmentation
     members: tuple[MemberResult, ...]
@@ -184,6 +196,11 @@ class Diagnosis:
     bundle: BundleCard
     ct_sha256: str
     software: tuple[tuple[str, str], ...]
+
+    @property
+    def attention_on_ct_grid(self) -> sitk.Image:
+        """A^ of the decision on the CT's exact grid (float32, as large as the CT twice: ask once)."""
+        return on_ct_grid(self.attention, self.segmentation.infection)
 
     def member(self, sampling: str, kind: str = "attention") -> MemberResult:
         """Return the first member with this sampling and kind; KeyError where the bundle has none."""

@@ -37,6 +37,9 @@ MASKS = "lungs-infection.seg.nrrd"
 DECISION_MAP = "attention.nrrd"
 DECISION_LABEL = "attention-label.nrrd"
 MEMBER_MAPS = "attention"
+DECISION = "decision"
+OPPOSITE = "-opposite"
+"""What a map's name ends with where it shows the evidence for CAP."""
 CONVENTION = "P is the probability of COVID-19; P = w P_US + (1 - w) P_SS (Eq. 5); logits are positive for COVID-19"
 
 _PLACES = {RIGHT_LUNG: (0, 1), LEFT_LUNG: (0, 2), INFECTION: (1, 1)}
@@ -50,7 +53,7 @@ def attention_label(attention: sitk.Image) -> sitk.Image:
 
 def save_report(folder: Path, diagnosis: Diagnosis) -> None:
     """Write `report.json`: the same diagnosis gives the same bytes."""
-    text = json.dumps(_rounded(_report(diagnosis)), indent=2, ensure_ascii=False)
+    text = json.dumps(as_report(diagnosis), indent=2, ensure_ascii=False)
     (folder / REPORT).write_text(text + "\n", encoding="utf-8")
 
 
@@ -86,11 +89,11 @@ def save_attention(folder: Path, diagnosis: Diagnosis) -> None:
 
     Each file's header tells what the bundle learned from.
     """
-    maps = {DECISION_MAP: diagnosis.attention, DECISION_LABEL: attention_label(diagnosis.attention)}
-    for member in diagnosis.members:
-        maps[f"{MEMBER_MAPS}/{member.name}.nrrd"] = member.attention.image
-        maps[f"{MEMBER_MAPS}/{member.name}-opposite.nrrd"] = member.opposite.image
-    maps[f"{MEMBER_MAPS}/opposite.nrrd"] = diagnosis.opposite
+    on_ct = diagnosis.attention_on_ct_grid
+    maps = {DECISION_MAP: on_ct, DECISION_LABEL: attention_label(on_ct)}
+    pairs = {member.name: (member.attention.image, member.opposite.image) for member in diagnosis.members}
+    for name, (attention, opposite) in {**pairs, DECISION: (diagnosis.attention, diagnosis.opposite)}.items():
+        maps |= {f"{MEMBER_MAPS}/{name}.nrrd": attention, f"{MEMBER_MAPS}/{name}{OPPOSITE}.nrrd": opposite}
     (folder / MEMBER_MAPS).mkdir()
     for name, image in maps.items():
         declared = sitk.Image(image)
@@ -117,30 +120,51 @@ def load(folder: Path) -> Diagnosis:
             infection,
             SegmenterCard(**{**card, "cut_offs": CutOffs(**card["cut_offs"])}),
         )
-        maps = folder / MEMBER_MAPS
-        return Diagnosis(
-            segmentation=segmentation,
-            members=tuple(_member(maps, member) for member in data["members"]),
-            decision=Decision(**data["decision"]),
-            attention=sitk.ReadImage(folder / DECISION_MAP),
-            opposite=sitk.ReadImage(maps / "opposite.nrrd"),
-            findings=tuple(Finding(**finding) for finding in data["quality"]),
-            bundle=BundleCard(**data["bundle"]),
-            ct_sha256=data["ct_sha256"],
-            software=tuple(data["software"].items()),
-        )
+        names = (DECISION, *(member["name"] for member in data["members"]))
+        maps = {
+            name + end: sitk.ReadImage(folder / MEMBER_MAPS / f"{name}{end}.nrrd")
+            for name in names
+            for end in ("", OPPOSITE)
+        }
+        return assemble(data, segmentation, maps)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: not a whole diagnosis folder ({type(error).__name__})") from error
+
+
+def assemble(report: dict[str, Any], segmentation: Segmentation, maps: dict[str, sitk.Image]) -> Diagnosis:
+    """Put a diagnosis together.
+
+    Args:
+        report: what `report.json` says.
+        segmentation: the masks, on the CT's grid.
+        maps: A^ of each member and of the decision on their lattice, by name; the evidence for CAP under the same
+            name with `OPPOSITE`.
+
+    Raises:
+        KeyError, TypeError, ValueError: a part is missing or is not of that kind.
+    """
+    return Diagnosis(
+        segmentation=segmentation,
+        members=tuple(_member(member, maps) for member in report["members"]),
+        decision=Decision(**report["decision"]),
+        attention=maps[DECISION],
+        opposite=maps[DECISION + OPPOSITE],
+        findings=tuple(Finding(**finding) for finding in report["quality"]),
+        bundle=BundleCard(**report["bundle"]),
+        ct_sha256=report["ct_sha256"],
+        software=tuple(report["software"].items()),
+    )
 
 
 def _notice(diagnosis: Diagnosis) -> str:
     return f"{RESEARCH_USE_ONLY}. The bundle learned from {diagnosis.bundle.learned_from}."
 
 
-def _report(diagnosis: Diagnosis) -> dict[str, Any]:
+def as_report(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return what `report.json` says, floats rounded as there."""
     segmentation, decision = diagnosis.segmentation, diagnosis.decision
     sides = {"right": segmentation.right_lung, "left": segmentation.left_lung}
-    return {
+    report = {
         "schema": SCHEMA,
         "notice": _notice(diagnosis),
         "decision": dataclasses.asdict(decision),
@@ -157,6 +181,8 @@ def _report(diagnosis: Diagnosis) -> dict[str, Any]:
         "ct_sha256": diagnosis.ct_sha256,
         "software": dict(diagnosis.software),
     }
+    rounded: dict[str, Any] = _rounded(report)
+    return rounded
 
 
 def _probabilities(decision: Decision) -> dict[str, float]:
@@ -177,10 +203,10 @@ def _member_report(member: MemberResult) -> dict[str, Any]:
 _MAPS = ("attention", "opposite")
 
 
-def _member(folder: Path, data: dict[str, Any]) -> MemberResult:
-    files = {"attention": f"{data['name']}.nrrd", "opposite": f"{data['name']}-opposite.nrrd"}
-    maps = {name: Attention(sitk.ReadImage(folder / file), data[name]["raw_peak"]) for name, file in files.items()}
-    return MemberResult(**{**data, **maps})
+def _member(data: dict[str, Any], maps: dict[str, sitk.Image]) -> MemberResult:
+    ends = {"attention": "", "opposite": OPPOSITE}
+    own = {name: Attention(maps[data["name"] + end], data[name]["raw_peak"]) for name, end in ends.items()}
+    return MemberResult(**{**data, **own})
 
 
 def _rounded(value: Any) -> Any:

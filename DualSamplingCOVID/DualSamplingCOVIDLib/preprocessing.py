@@ -146,14 +146,6 @@ def prepare(ct: sitk.Image, lungs: sitk.Image, spec: GridSpec, infection: sitk.I
     return NetworkInput(np.clip(image, 0.0, 1.0), target, grid)
 
 
-def on_ct_grid(image: sitk.Image, ct: sitk.Image) -> sitk.Image:
-    """Return an image on the network grid or a lattice of it on the CT's exact grid: linear, float32.
-
-    It is 0 further than half a step outside the image.
-    """
-    return sitk.Resample(image, ct, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-
-
 def _aligned(values: Array, frame: sitk.Image, grid: NetworkGrid, smooth: bool) -> Array:
     """Average `values` on the axes-parallel `frame` over the cells of `grid`, one axis after the other, exactly.
 

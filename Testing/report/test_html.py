@@ -12,7 +12,8 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.diagnosis import CAP, NO_PNEUMONIA, Attention, BundleCard, Decision, Diagnosis, Finding
-from DualSamplingCOVIDLib.report import html, wording
+from DualSamplingCOVIDLib import diagnosis_folder, summary
+from DualSamplingCOVIDLib.report import html
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
 
@@ -109,18 +110,18 @@ def test_no_pneumonia_shows_the_limit_and_no_probability(a_case: Case) -> None:
 
 
 def test_volumes_are_given_per_side(a_case: Case) -> None:
-    right, left, both = html.sides(a_case[1].segmentation)
+    right, left, both = summary.summarise(diagnosis_folder.as_report(a_case[1])).sides
     assert right.lung_ml == pytest.approx(4 / 3 * 3.14159 * 50 * 75 * 120 / 1000, rel=0.02)
     assert left.infected_ml > 4 * right.infected_ml > 0
     assert both.infected_ml == pytest.approx(right.infected_ml + left.infected_ml)
-    assert both.share == pytest.approx(a_case[1].segmentation.ratio)
+    assert both.share == pytest.approx(a_case[1].segmentation.ratio, rel=1e-5)
     words = _page(a_case).words
     for side in (right, left, both):
         assert f"{side.lung_ml:.1f}" in words and f"{side.infected_ml:.2f}" in words
 
 
 def test_no_lung_has_no_share() -> None:
-    assert html.Side("Right lung", 0.0, 0.0).share == 0.0
+    assert summary.Side("Right lung", 0.0, 0.0).share == 0.0
 
 
 def test_ratio_comes_with_stratum_segmenter_and_cut_offs(a_case: Case) -> None:
@@ -158,7 +159,7 @@ def test_near_a_cut_off_the_other_side_is_said(a_case: Case, other_side: float, 
 
 def test_far_from_every_cut_off_nothing_is_said(a_case: Case) -> None:
     decision: Decision = a_case[1].decision
-    assert wording.across_the_cut_off(decision, a_case[1].segmentation.segmenter) is None
+    assert summary.across_the_cut_off(decision, a_case[1].segmentation.segmenter) is None
 
 
 def test_findings_bundle_and_software_are_listed(a_case: Case) -> None:

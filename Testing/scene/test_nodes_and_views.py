@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DualSamplingCOVIDLib.scene import colors, headless, nodes, views
+from DualSamplingCOVIDLib.scene import colors, headless, nodes, result, views
 from scene import cases
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -30,7 +30,6 @@ def test_a_ct_that_has_a_study_keeps_it(booted):
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "from DICOM")
     hierarchy.CreateItem(study, ct)
     added = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
-    assert added.studyItem == study
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(added.attention)) == study
     assert hierarchy.GetItemByName(nodes.STUDY_NAME) == 0
 
@@ -48,9 +47,35 @@ def test_a_second_diagnosis_shares_the_colour_table(booted):
     ct = nodes.addCt(booted.scene, cases.a_ct())
     first = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
     second = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
-    assert first.colors is second.colors
+    assert first.attention.GetDisplayNode().GetColorNode() is second.attention.GetDisplayNode().GetColorNode()
     assert first.attention is not second.attention
-    assert first.studyItem == second.studyItem
+    assert first.attention.GetName() != second.attention.GetName()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(booted.scene)
+    one, other = (hierarchy.GetItemByDataNode(found.attention) for found in (first, second))
+    assert hierarchy.GetItemParent(one) == hierarchy.GetItemParent(other)
+    assert [found.node for found in result.results(booted.scene, ct)] == [first.node, second.node]
+
+
+def test_a_removed_result_leaves_the_scene_as_it_was_and_the_other_result_alone(booted):
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    first = nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis())
+    before = booted.scene.GetNumberOfNodes()
+    nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis()).remove()
+    assert booted.scene.GetNumberOfNodes() == before
+    assert [found.node for found in result.results(booted.scene)] == [first.node]
+    assert first.attention is not None and first.mapNames == ("decision", "US-fold0", "SS-fold0")
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+def test_an_import_that_is_stopped_leaves_the_scene_as_it_was(booted, steps):
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    nodes.addDiagnosis(booted.scene, ct, cases.a_diagnosis()).remove()
+    before = booted.scene.GetNumberOfNodes()
+    importing = nodes.addingDiagnosis(booted.scene, ct, cases.a_diagnosis())
+    for _ in range(steps):
+        next(importing)
+    importing.close()
+    assert booted.scene.GetNumberOfNodes() == before
 
 
 def test_another_map_refills_the_label_layer_on_the_cts_geometry(booted):
@@ -87,29 +112,41 @@ def test_a_layout_that_the_user_chose_meanwhile_stays(booted):
 def test_the_whole_ct_fits_each_view(booted):
     ct = nodes.addCt(booted.scene, cases.a_ct())
     diagnosis = cases.a_diagnosis()
-    views.showDiagnosis(booted.scene, nodes.addDiagnosis(booted.scene, ct, diagnosis), diagnosis)
+    views.showResult(booted.scene, nodes.addDiagnosis(booted.scene, ct, diagnosis))
     axial = booted.scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetFieldOfView()
     coronal = booted.scene.GetSingletonNode("Green", "vtkMRMLSliceNode").GetFieldOfView()
     assert axial[:2] == pytest.approx((44 * 1.7, 44 * 1.7))
     assert coronal[:2] == pytest.approx((36 * 2.5, 36 * 2.5))
 
 
-def test_the_focus_of_two_lesions_lies_inside_one():
+def test_the_focus_lies_inside_the_larger_of_two_lesions(booted):
     diagnosis = cases.a_diagnosis()
     array = np.zeros(cases.SHAPE, np.uint8)
-    array[10, 12, 8] = array[10, 12, 34] = 1
+    array[10, 12, 8] = array[10, 12, 34] = array[10, 12, 35] = 1
     two = cases.an_image(array)
     segmentation = dataclasses.replace(diagnosis.segmentation, infection=two)
-    focus = views.focusPoint(dataclasses.replace(diagnosis, segmentation=segmentation))
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    found = nodes.addDiagnosis(booted.scene, ct, dataclasses.replace(diagnosis, segmentation=segmentation))
+    focus = views.focusPoint(found)
     ijk = two.TransformPhysicalPointToIndex([-focus[0], -focus[1], focus[2]])
-    assert two[ijk] == 1
+    assert ijk in ((34, 12, 10), (35, 12, 10))
 
 
-def test_a_dead_map_without_infection_is_shown_at_its_centre():
+def test_without_infection_the_focus_is_the_peak_of_the_map(booted):
     diagnosis = cases.a_diagnosis(infected=False)
-    dead = dataclasses.replace(diagnosis, attention=diagnosis.attention * 0.0)
-    lps = dead.attention.TransformIndexToPhysicalPoint((22, 20, 18))
-    assert views.focusPoint(dead) == pytest.approx([-lps[0], -lps[1], lps[2]])
+    us = diagnosis.member("US").attention.image
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    found = nodes.addDiagnosis(booted.scene, ct, dataclasses.replace(diagnosis, attention=us))
+    lps = us.TransformIndexToPhysicalPoint((23, 15, 19))
+    assert views.focusPoint(found) == pytest.approx([-lps[0], -lps[1], lps[2]])
+
+
+def test_a_dead_map_without_infection_is_shown_at_the_middle_of_the_ct(booted):
+    diagnosis = cases.a_diagnosis(infected=False)
+    ct = nodes.addCt(booted.scene, cases.a_ct())
+    found = nodes.addDiagnosis(booted.scene, ct, dataclasses.replace(diagnosis, attention=diagnosis.attention * 0.0))
+    lps = cases.a_ct().TransformContinuousIndexToPhysicalPoint((21.5, 19.5, 17.5))
+    assert views.focusPoint(found) == pytest.approx([-lps[0], -lps[1], lps[2]])
 
 
 def test_the_table_runs_from_transparent_to_hot_and_never_to_grey():
@@ -137,7 +174,7 @@ def test_without_slicer_core_the_reason_names_the_package():
 def test_importing_the_scene_files_loads_neither_slicer_nor_vtk():
     library = Path(headless.__file__).parents[2]
     code = (
-        "import sys\nfrom DualSamplingCOVIDLib.scene import colors, headless, nodes, views\n"
+        "import sys\nfrom DualSamplingCOVIDLib.scene import colors, headless, nodes, result, views\n"
         "assert not {'slicer', 'vtk', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=library, check=True)

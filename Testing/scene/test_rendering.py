@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DualSamplingCOVIDLib.scene import headless, nodes
+from DualSamplingCOVIDLib.scene import geometry, headless, nodes
 from DualSamplingCOVIDLib.segments import LEFT_LUNG
 from scene import cases
 
@@ -45,7 +45,7 @@ def rendered(tmp_path_factory):
 def pixel(view, kji) -> np.ndarray:
     """Return the RGB of the CT voxel [k, j, i] in a rendered view."""
     pixels, ras_to_xy = view
-    ras = nodes.ijkToRas(cases.a_ct()) @ [*kji[::-1], 1.0]
+    ras = geometry.ijkToRas(cases.a_ct()) @ [*kji[::-1], 1.0]
     x, y = np.rint((ras_to_xy @ ras)[:2]).astype(int)
     return pixels[pixels.shape[0] - 1 - y, x]
 

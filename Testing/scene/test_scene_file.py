@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from DualSamplingCOVIDLib import diagnosis_folder
+from DualSamplingCOVIDLib.diagnosis import volume_ml
 from DualSamplingCOVIDLib.errors import ResourceError
-from DualSamplingCOVIDLib.scene import colors, headless, nodes, views
+from DualSamplingCOVIDLib.scene import colors, geometry, headless, nodes, result, views
 from scene import cases
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -42,7 +44,7 @@ def segment_on_the_ct(node, identifier: str, ct: sitk.Image) -> np.ndarray:
     labelmap, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
     assert node.GetBinaryLabelmapRepresentation(identifier, labelmap)
     labelmap.GetImageToWorldMatrix(matrix)
-    own_to_ct = np.linalg.inv(nodes.ijkToRas(ct)) @ as_array(matrix)
+    own_to_ct = np.linalg.inv(geometry.ijkToRas(ct)) @ as_array(matrix)
     assert np.allclose(own_to_ct[:3, :3], np.eye(3), atol=1e-5)
     shift = np.rint(own_to_ct[:3, 3]).astype(int)
     assert np.allclose(own_to_ct[:3, 3], shift, atol=1e-4)
@@ -162,24 +164,49 @@ def test_lungs_are_outlined_and_infection_is_lightly_filled(read_back):
     assert 0 < display.GetSegmentOpacity2DFill("infection") <= 0.3
 
 
-def test_member_maps_stay_continuous_on_the_network_grid(read_back):
+@pytest.mark.parametrize(("sampling", "peak"), [("US", 2.5), ("SS", 1.25)])
+def test_member_maps_stay_continuous_on_their_lattice(read_back, sampling, peak):
     scene, _ = read_back
-    for sampling, peak in (("US", 2.5), ("SS", 1.25)):
-        member = cases.a_member(sampling, peak)
-        node = node_named(scene, f"attention {member.name}")
-        assert np.array_equal(slicer.util.arrayFromVolume(node), sitk.GetArrayFromImage(member.attention.image))
-        assert np.allclose(matrix_of(node), nodes.ijkToRas(member.attention.image))
-        assert float(node.GetAttribute("DualSamplingCOVID.RawPeak")) == peak
+    (found,) = result.results(scene)
+    member = cases.a_member(sampling, peak)
+    for opposite, expected in ((False, member.attention.image), (True, member.opposite.image)):
+        image = found.map(member.name, opposite)
+        assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(expected))
+        assert np.allclose(geometry.ijkToRas(image), geometry.ijkToRas(expected))
+    peaks = {network.name: network.raw_peak for network in found.summary.networks}
+    assert peaks[member.name] == peak
 
 
-def test_the_opposite_map_is_sampled_on_the_network_grid(read_back):
+def test_the_decisions_maps_are_sampled_on_the_members_lattice(read_back):
     scene, oblique = read_back
-    node, grid = node_named(scene, "opposite evidence (CAP)"), cases.a_member("US", 1.0).attention.image
-    array = slicer.util.arrayFromVolume(node)
-    assert array.shape == (20, 16, 24)
-    assert np.allclose(matrix_of(node), nodes.ijkToRas(grid))
-    expected = sitk.Resample(cases.a_map(oblique) * 0.5, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
-    assert np.allclose(array, sitk.GetArrayFromImage(expected), atol=1e-6)
+    (found,) = result.results(scene)
+    grid = cases.a_member("US", 1.0).attention.image
+    for opposite, source in ((False, cases.a_map(oblique)), (True, cases.a_map(oblique) * 0.5)):
+        image = found.map("decision", opposite)
+        assert np.allclose(geometry.ijkToRas(image), geometry.ijkToRas(grid))
+        expected = sitk.Resample(source, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
+        assert np.allclose(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(expected), atol=1e-6)
+
+
+def test_a_scene_that_is_opened_again_gives_the_diagnosis_back(read_back):
+    scene, oblique = read_back
+    (found,) = result.results(scene)
+    expected, again = cases.a_diagnosis(oblique), found.diagnosis()
+    assert diagnosis_folder.as_report(again) == diagnosis_folder.as_report(expected)
+    for name in ("right_lung", "left_lung", "infection"):
+        mask, original = getattr(again.segmentation, name), getattr(expected.segmentation, name)
+        assert np.array_equal(sitk.GetArrayFromImage(mask), sitk.GetArrayFromImage(original)), name
+        assert np.allclose(geometry.ijkToRas(mask), geometry.ijkToRas(original))
+
+
+def test_the_table_holds_the_volumes_of_each_side(read_back):
+    scene, oblique = read_back
+    (found,) = result.results(scene)
+    lung = volume_ml(cases.a_segmentation(oblique).right_lung)
+    assert found.table.GetNumberOfRows() == 3
+    assert found.table.GetCellText(0, 0) == "Right lung"
+    assert float(found.table.GetCellText(0, 1)) == pytest.approx(lung, rel=1e-5)
+    assert float(found.table.GetCellText(0, 3)) == pytest.approx(100 * 7**3 / (28 * 24 * 15), rel=1e-5)
 
 
 def test_everything_lies_under_one_study(read_back):
@@ -187,15 +214,15 @@ def test_everything_lies_under_one_study(read_back):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     study = hierarchy.GetItemByName(nodes.STUDY_NAME)
     assert hierarchy.GetItemAttribute(study, "Level") == "Study"
-    names = ["CT", "attention", "lungs and infection", "opposite evidence (CAP)"]
-    for name in [*names, "attention US-fold0", "attention SS-fold0"]:
+    names = ["CT", "attention", "lungs and infection", "lung volumes", "attention map decision"]
+    for name in [*names, "attention map US-fold0", "attention map SS-fold0"]:
         item = hierarchy.GetItemByDataNode(node_named(scene, name))
         assert hierarchy.GetItemParent(item) == study, name
 
 
 def test_every_result_says_its_use_and_its_origin(read_back):
     scene, _ = read_back
-    for name in ["attention", "lungs and infection", "opposite evidence (CAP)", "attention US-fold0"]:
+    for name in ["attention", "lungs and infection", "lung volumes", "attention map US-fold0", result.NODE_NAME]:
         text = node_named(scene, name).GetDescription()
         assert text.startswith("Research use only")
         assert "twelve synthetic phantoms" in text
@@ -237,7 +264,6 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 def test_without_infection_the_segment_is_empty_and_views_go_to_the_peak(tmp_path):
     diagnosis = cases.a_diagnosis(infected=False)
-    assert np.allclose(views.focusPoint(diagnosis), ras_of(cases.a_ct(), cases.HOT[::-1]))
     headless.writeScene(tmp_path / "case.mrb", cases.a_ct(), diagnosis)
     booted = headless.bootScene()
     assert booted.scene.ReadFromMRB(str(tmp_path / "case.mrb"))
@@ -245,3 +271,10 @@ def test_without_infection_the_segment_is_empty_and_views_go_to_the_peak(tmp_pat
     array = segment_on_the_ct(node, "infection", cases.a_ct())
     assert node.GetSegmentation().GetNumberOfSegments() == 3
     assert array.sum() == 0
+    (found,) = result.results(booted.scene)
+    assert views.largestInfection(found) is None
+    peak = views.attentionPeak(found, "decision", opposite=False)
+    assert np.linalg.norm(peak - ras_of(cases.a_ct(), cases.HOT[::-1])) < 4.0  # a lattice step
+    assert np.isclose(
+        booted.scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetSliceToRAS().GetElement(2, 3), peak[2]
+    )

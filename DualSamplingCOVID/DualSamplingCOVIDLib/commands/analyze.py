@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import platform
-import resource
 import sys
 import threading
 import time
@@ -163,14 +162,23 @@ class _Clock:
 
 
 def _write_run(folder: Path, stages: dict[str, float], total: float, missing: list[str]) -> None:
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     record = {
         "seconds": {stage: round(seconds, 2) for stage, seconds in stages.items()} | {"total": round(total, 2)},
-        "peak_memory_mb": round(peak_kib / 1024),
+        "peak_memory_mb": _peak_memory_mb(),
         "host": {"system": platform.system(), "machine": platform.machine()},
         "not_written": missing,
     }
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _peak_memory_mb() -> int | None:
+    """The most memory this process has held; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 
 
 def _answer(decision: Decision) -> str:

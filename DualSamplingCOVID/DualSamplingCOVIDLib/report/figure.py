@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from .. import summary
 from ..diagnosis import RESEARCH_USE_ONLY, Diagnosis, MemberResult
-from . import planes, wording
+from . import planes
 from .planes import Plane, View
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
     titles = [
         ("CT", "lung window, −600 / 1500 HU"),
         ("Lungs", f"segmenter: {segmentation.segmenter.name} {segmentation.segmenter.version}"),
-        ("Infection", f"{wording.percent(diagnosis.decision.ratio)} of the lungs, {diagnosis.decision.stratum}"),
+        ("Infection", f"{summary.percent(diagnosis.decision.ratio)} of the lungs, {diagnosis.decision.stratum}"),
     ]
     for sampling, kind, title, meaning in _MAPS:
         member = _member(diagnosis, sampling, kind)
@@ -232,7 +233,7 @@ def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
             second = meaning
         else:
             second = "raw peak " + ("0 (dead map)" if member.attention.is_dead else f"{member.attention.raw_peak:.3g}")
-            if wording.applies(diagnosis.decision):
+            if summary.applies(diagnosis.decision):
                 second += f" · P {member.probability:.2f}"
         titles.append((title, second))
     return tuple(titles)
@@ -241,10 +242,10 @@ def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
 def title(diagnosis: Diagnosis) -> str:
     """The figure's first line: the answer, and the probability where the question applies."""
     decision = diagnosis.decision
-    if not wording.applies(decision):
-        limit = wording.percent(diagnosis.segmentation.segmenter.detection_limit)
-        return f"{wording.headline(decision)} (detection limit {limit})"
-    return f"{wording.headline(decision)} · P(COVID-19) = {decision.probability:.2f}"
+    if not summary.applies(decision):
+        limit = summary.percent(diagnosis.segmentation.segmenter.detection_limit)
+        return f"{summary.headline(decision)} (detection limit {limit})"
+    return f"{summary.headline(decision)} · P(COVID-19) = {decision.probability:.2f}"
 
 
 def _write_header(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None:

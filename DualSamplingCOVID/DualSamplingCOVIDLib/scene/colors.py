@@ -35,9 +35,15 @@ def attentionColorNode(scene: Any) -> Any:
     node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", TABLE_NAME)
     node.SetTypeToUser()
     node.SetNumberOfColors(LEVELS + 1)
-    for value, rgba in enumerate(attentionColors()):
-        node.SetColor(value, str(value), *(float(channel) for channel in rgba))
     node.GetLookupTable().SetTableRange(0, LEVELS)
+    hideBelow(node, 0.0)
     # Slicer does not save a colour node that is hidden from editors, which is how it makes them.
     node.SetHideFromEditors(False)
     return node
+
+
+def hideBelow(colorNode: Any, threshold: float) -> None:
+    """Make the labels of A^ below a threshold in [0, 1] transparent; those from it on keep their own opacity."""
+    for value, rgba in enumerate(attentionColors()):
+        red, green, blue, alpha = (float(channel) for channel in rgba)
+        colorNode.SetColor(value, str(value), red, green, blue, alpha if value >= LEVELS * threshold else 0.0)

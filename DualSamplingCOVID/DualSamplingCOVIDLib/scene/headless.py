@@ -73,8 +73,7 @@ def writeScene(path: Path, ct: sitk.Image, diagnosis: Diagnosis) -> None:
 
     booted = bootScene()
     _useFourViews(booted)
-    added = nodes.addDiagnosis(booted.scene, nodes.addCt(booted.scene, ct), diagnosis)
-    views.showDiagnosis(booted.scene, added, diagnosis)
+    views.showResult(booted.scene, nodes.addDiagnosis(booted.scene, nodes.addCt(booted.scene, ct), diagnosis))
     try:
         _writeBundle(booted.scene, path)
     except OSError as error:

@@ -1,88 +1,105 @@
 """A CT and its diagnosis as MRML nodes, on any scene: Slicer's own or one of slicer-core.
 
-Arrays are [k, j, i]. SimpleITK speaks LPS millimetres, MRML speaks RAS: the first two world axes change sign.
+Masks, attention layer and maps are nodes of their own; a result node holds them together (`result.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..diagnosis import RESEARCH_USE_ONLY, Diagnosis, MemberResult
+from .. import diagnosis_folder
+from ..diagnosis import RESEARCH_USE_ONLY, Diagnosis
 from ..segments import INFECTION, SEGMENTS, Segment
-from .colors import LEVELS, attentionColorNode
+from ..summary import Summary
+from . import geometry
+from .colors import attentionColorNode
+from .result import Result, createResult, removeNodes
 
 LUNG_WINDOW, LUNG_LEVEL = 1500.0, -600.0
 STUDY_NAME = "Dual-sampling diagnosis"
-_INFECTION_FILL = 0.1
+INFECTION_FILL = 0.1
 """Opacity of the infection's fill in slice views; the lungs are outlines alone, so that the CT stays readable."""
 
 
-@dataclass(frozen=True)
-class DiagnosisNodes:
-    """The nodes of one diagnosis: MRML node objects, and the subject hierarchy item of their study.
-
-    `memberMaps` follow the order of `Diagnosis.members`; `opposite` is the decision's evidence for CAP.
-    """
-
-    ct: Any
-    segmentation: Any
-    attention: Any
-    colors: Any
-    memberMaps: tuple[Any, ...]
-    opposite: Any
-    studyItem: int
+def addDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Result:
+    """Add all that was found in a CT to a scene, under the study of the CT (see `addingDiagnosis`)."""
+    steps = addingDiagnosis(scene, ctNode, diagnosis)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
-def addDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> DiagnosisNodes:
-    """Add all that was found in a CT to a scene, under the study of the CT.
+def addingDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Generator[str, None, Result]:
+    """Add a diagnosis in steps, so that an application can draw in between; where it is closed, nothing stays.
 
     Args:
         scene: a `vtkMRMLScene`.
         ctNode: the analysed CT, a `vtkMRMLScalarVolumeNode` of that scene; only its window and its place in the
             subject hierarchy may change.
-        diagnosis: what `analyze` found; its masks and maps are on the CT's grid.
+        diagnosis: what `analyze` found; its masks lie on the CT's grid in the world.
+
+    Yields:
+        What the next step does.
+
+    Returns:
+        The `Result`, as the iterator's value.
     """
-    showLungWindow(ctNode)
-    colors = attentionColorNode(scene)
-    attention = _addAttentionLayer(scene, diagnosis.attention, colors)
-    memberMaps = tuple(_addMemberMap(scene, member) for member in diagnosis.members)
-    opposite = _addMap(scene, _oppositeMap(diagnosis), "opposite evidence (CAP)")
-    nodes = DiagnosisNodes(
-        ct=ctNode,
-        segmentation=_addSegmentation(scene, ctNode, diagnosis),
-        attention=attention,
-        colors=colors,
-        memberMaps=memberMaps,
-        opposite=opposite,
-        studyItem=_studyOf(scene, ctNode),
-    )
-    derived = (nodes.segmentation, attention, *memberMaps, opposite)
-    _describe(derived, diagnosis)
-    _placeUnderStudy(scene, nodes.studyItem, derived)
-    return nodes
+    added: list[Any] = []
+    whole = False
+    try:
+        yield "adding lungs and infection"
+        segmentation = _add(scene, added, "vtkMRMLSegmentationNode", "lungs and infection")
+        _prepareSegmentation(segmentation, ctNode)
+        found = diagnosis.segmentation
+        for segment, mask in zip(SEGMENTS, (found.right_lung, found.left_lung, found.infection), strict=True):
+            _addSegment(segmentation, segment, mask)
+            yield "adding lungs and infection"
+        attention = _add(scene, added, "vtkMRMLLabelMapVolumeNode", "attention")
+        _fillAttention(attention, diagnosis)
+        attention.CreateDefaultDisplayNodes()
+        attention.GetDisplayNode().SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
+        yield "adding attention and table"
+        maps = {}
+        for name, pair in _maps(diagnosis).items():
+            maps[name] = _add(scene, added, "vtkMRMLVectorVolumeNode", f"attention map {name}")
+            maps[name].CreateDefaultDisplayNodes()
+            geometry.setVolumeImage(maps[name], pair)
+        table = _add(scene, added, "vtkMRMLTableNode", "lung volumes")
+        result = createResult(scene, ctNode, diagnosis, segmentation, attention, table, maps)
+        added.append(result.node)
+        _fillTable(table, result.summary)
+        showLungWindow(ctNode)
+        _describe(added, diagnosis)
+        _placeUnderStudy(scene, _studyOf(scene, ctNode), [segmentation, attention, table, *maps.values()])
+        whole = True
+        return result
+    finally:
+        if not whole:
+            removeNodes(scene, added)
 
 
 def addCt(scene: Any, ct: sitk.Image) -> Any:
     """Add a CT in HU as the volume ``CT`` (a neutral name: files are often named after the patient), lung window."""
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
     showLungWindow(node)
-    setVolumeImage(node, ct)
+    geometry.setVolumeImage(node, ct)
     return node
 
 
 def showLungWindow(ctNode: Any) -> None:
     """Show a volume in grey with the lung window (width 1500 HU, level -600 HU)."""
-    _showWindow(ctNode, LUNG_WINDOW, LUNG_LEVEL)
-
-
-def setVolumeImage(node: Any, image: sitk.Image) -> None:
-    """Give a volume node the voxels (copied) and the geometry of a scalar image."""
-    node.SetAndObserveImageData(_imageData(sitk.GetArrayViewFromImage(image)))
-    node.SetIJKToRASMatrix(_matrix(ijkToRas(image)))
+    ctNode.CreateDefaultDisplayNodes()
+    display = ctNode.GetDisplayNode()
+    display.AutoWindowLevelOff()  # before it has voxels, this spares the search for a window of their own
+    display.SetWindowLevel(LUNG_WINDOW, LUNG_LEVEL)
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
 
 
 def refillAttention(attentionNode: Any, attention: sitk.Image) -> None:
@@ -90,128 +107,79 @@ def refillAttention(attentionNode: Any, attention: sitk.Image) -> None:
 
     Voxels outside the map's grid become 0.
     """
-    reference = sitk.Image(list(attentionNode.GetImageData().GetDimensions()), sitk.sitkUInt8)
-    _setGeometry(reference, attentionNode)
-    on_layer = sitk.Resample(attention, reference, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-    attentionNode.SetAndObserveImageData(_imageData(labelValues(on_layer)))
+    grid = geometry.volumeGrid(attentionNode)
+    attentionNode.SetAndObserveImageData(geometry.imageData(_labels(attention, grid)))
 
 
-def labelValues(attention: sitk.Image) -> np.ndarray:
-    """Return round(100 A^) of a map as uint8 [k, j, i]."""
-    array = sitk.GetArrayViewFromImage(attention)
-    labels = np.empty(array.shape, np.uint8)
-    for target, plane in zip(labels, array, strict=True):  # plane by plane stays in the cache: five times as fast
-        target[...] = np.rint(plane * np.float32(LEVELS)).clip(0, LEVELS)
+def _labels(attention: sitk.Image, grid: sitk.Image) -> np.ndarray:
+    """Return round(100 A^) as uint8 [k, j, i] on a grid; only the part that the map's box reaches is computed."""
+    labels = np.zeros(grid.GetSize()[::-1], np.uint8)
+    start, size = _reach(attention, grid)
+    if min(size) > 0:
+        part = sitk.Image(size, sitk.sitkUInt8)
+        part.SetSpacing(grid.GetSpacing())
+        part.SetDirection(grid.GetDirection())
+        part.SetOrigin(grid.TransformIndexToPhysicalPoint(start))
+        on_part = sitk.Resample(attention, part, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+        box = tuple(slice(a, a + n) for a, n in zip(start[::-1], size[::-1], strict=True))
+        labels[box] = sitk.GetArrayFromImage(diagnosis_folder.attention_label(on_part))
     return labels
 
 
-def ijkToRas(image: sitk.Image) -> np.ndarray:
-    """Return the 4 x 4 matrix from voxel indices (i, j, k) of an LPS image to RAS millimetres."""
-    lps = np.eye(4)
-    lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
-    lps[:3, 3] = image.GetOrigin()
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+def _reach(image: sitk.Image, grid: sitk.Image) -> tuple[list[int], list[int]]:
+    """Start and size (i, j, k) of the part of `grid` that the box of `image` reaches, within the grid."""
+    low, high = np.full(3, -0.5), np.array(image.GetSize()) - 0.5
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    points = [image.TransformContinuousIndexToPhysicalPoint(corner) for corner in corners.tolist()]
+    reached = np.array([grid.TransformPhysicalPointToContinuousIndex(point) for point in points])
+    start = np.maximum(np.floor(reached.min(axis=0)), 0).astype(int)
+    stop = np.minimum(np.ceil(reached.max(axis=0)) + 1, grid.GetSize()).astype(int)
+    return start.tolist(), (stop - start).tolist()
 
 
-def _setGeometry(image: sitk.Image, node: Any) -> None:
-    """Give an image the LPS geometry of a volume node."""
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(matrix)
-    ras = np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    image.SetSpacing([float(value) for value in spacing])
-    image.SetOrigin([float(value) for value in lps[:3, 3]])
-    image.SetDirection([float(value) for value in (lps[:3, :3] / spacing).ravel()])
-
-
-def _matrix(values: np.ndarray) -> Any:
-    """Return a 4 x 4 array as `vtkMatrix4x4`."""
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    matrix.DeepCopy([float(value) for value in values.ravel()])
-    return matrix
-
-
-def _fill(data: Any, array: np.ndarray) -> Any:
-    """Give a `vtkImageData` the voxels (copied) of a [k, j, i] array; origin 0 and spacing 1, as MRML wants."""
-    from vtk.util import numpy_support
-
-    data.SetDimensions(*reversed(array.shape))
-    scalars = numpy_support.numpy_to_vtk(array.ravel(), deep=True)
-    scalars.SetName("ImageScalars")
-    data.GetPointData().SetScalars(scalars)
-    return data
-
-
-def _imageData(array: np.ndarray) -> Any:
-    """Return a [k, j, i] array as `vtkImageData`; voxels are copied."""
-    import vtk
-
-    return _fill(vtk.vtkImageData(), array)
-
-
-def _addAttentionLayer(scene: Any, attention: sitk.Image, colors: Any) -> Any:
-    """Add A^ of the decision as the label volume of the slice views, value round(100 A^)."""
-    node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "attention")
-    node.SetAndObserveImageData(_imageData(labelValues(attention)))
-    node.SetIJKToRASMatrix(_matrix(ijkToRas(attention)))
-    node.CreateDefaultDisplayNodes()
-    node.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+def _add(scene: Any, added: list[Any], className: str, name: str) -> Any:
+    """Add a node under a name of its own; `added` remembers it."""
+    node = scene.AddNewNodeByClass(className, scene.GenerateUniqueName(name))
+    added.append(node)
     return node
 
 
-def _showWindow(node: Any, window: float, level: float) -> None:
-    """Show a scalar volume in grey; before it has voxels, this spares the search for a window of their own."""
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()
-    display.SetWindowLevel(window, level)
-    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+def _fillAttention(node: Any, diagnosis: Diagnosis) -> None:
+    """Make a label volume the attention layer: A^ of the decision on the CT's grid, value round(100 A^)."""
+    grid = diagnosis.segmentation.infection
+    node.SetAndObserveImageData(geometry.imageData(_labels(diagnosis.attention, grid)))
+    node.SetIJKToRASMatrix(geometry.toMatrix(geometry.ijkToRas(grid)))
 
 
-def _addMap(scene: Any, image: sitk.Image, name: str) -> Any:
-    """Add a continuous map in [0, 1] as a grey scalar volume, shown from 0 to 1."""
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    _showWindow(node, window=1.0, level=0.5)
-    setVolumeImage(node, image)
-    return node
+def _maps(diagnosis: Diagnosis) -> dict[str, sitk.Image]:
+    """Return the continuous maps as colour volumes on their lattices: red for COVID-19, green for CAP.
+
+    As vector volumes they stay out of the selectors that ask for a CT.
+    """
+    lattice = diagnosis.members[0].attention.image if diagnosis.members else diagnosis.attention
+
+    def pair(attention: sitk.Image, opposite: sitk.Image) -> sitk.Image:
+        on_lattice = [
+            sitk.Resample(image, lattice, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+            for image in (attention, opposite)
+        ]
+        return sitk.Compose(*on_lattice, on_lattice[0] * 0)
+
+    own = {member.name: pair(member.attention.image, member.opposite.image) for member in diagnosis.members}
+    return {"decision": pair(diagnosis.attention, diagnosis.opposite), **own}
 
 
-def _addMemberMap(scene: Any, member: MemberResult) -> Any:
-    """Add one member's continuous map on its lattice; an attribute carries the peak that min-max hides."""
-    node = _addMap(scene, member.attention.image, f"attention {member.name}")
-    node.SetAttribute("DualSamplingCOVID.RawPeak", repr(member.attention.raw_peak))
-    return node
-
-
-def _oppositeMap(diagnosis: Diagnosis) -> sitk.Image:
-    """Return the decision's opposite map on the members' lattice: on the CT's it would be many times larger."""
-    if not diagnosis.members:
-        return diagnosis.opposite
-    grid = diagnosis.members[0].attention.image
-    return sitk.Resample(diagnosis.opposite, grid, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-
-
-def _addSegmentation(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Any:
-    """Add lungs and infection as overlapping segments on the CT's geometry."""
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lungs and infection")
+def _prepareSegmentation(node: Any, ctNode: Any) -> None:
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(ctNode)
     node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), ctNode.GetID())
-    found = diagnosis.segmentation
-    for segment, mask in zip(SEGMENTS, (found.right_lung, found.left_lung, found.infection), strict=True):
-        _addSegment(node, segment, mask)
-    return node
 
 
 def _addSegment(node: Any, segment: Segment, mask: sitk.Image) -> None:
     """Add one mask (uint8 of 0 and 1, CT grid) as a segment of its own layer."""
     identifier, filled = segment.identifier, segment is INFECTION
-    node.AddSegmentFromBinaryLabelmapRepresentation(_orientedMask(mask), segment.name, segment.color, identifier)
+    labelmap = geometry.orientedMask(mask)
+    node.AddSegmentFromBinaryLabelmapRepresentation(labelmap, segment.name, segment.color, identifier)
     added = node.GetSegmentation().GetSegment(identifier)
     added.SetTerminology(segment.terminology)
     added.SetNameAutoGenerated(False)
@@ -219,37 +187,31 @@ def _addSegment(node: Any, segment: Segment, mask: sitk.Image) -> None:
     display = node.GetDisplayNode()
     display.SetSegmentVisibility2DOutline(identifier, True)
     display.SetSegmentVisibility2DFill(identifier, filled)
-    display.SetSegmentOpacity2DFill(identifier, _INFECTION_FILL if filled else 0.0)
+    display.SetSegmentOpacity2DFill(identifier, INFECTION_FILL if filled else 0.0)
     display.SetSegmentOpacity3D(identifier, 1.0 if filled else 0.3)
 
 
-def _orientedMask(mask: sitk.Image) -> Any:
-    """Return a mask as `vtkOrientedImageData` in RAS, cropped to its nonzero box (extents keep the CT's indices)."""
-    import slicer
+def _fillTable(node: Any, summary: Summary) -> None:
+    """Give a table node the volumes of `summary.sides`, one row a side."""
+    import vtk
 
-    array = sitk.GetArrayViewFromImage(mask)
-    box = _nonzeroBox(array)
-    data = _fill(slicer.vtkOrientedImageData(), np.ascontiguousarray(array[box]))
-    k, j, i = box
-    data.SetExtent(i.start, i.stop - 1, j.start, j.stop - 1, k.start, k.stop - 1)
-    data.SetImageToWorldMatrix(_matrix(ijkToRas(mask)))
-    return data
-
-
-def _nonzeroBox(array: np.ndarray) -> tuple[slice, slice, slice]:
-    """Return the slices (k, j, i) of a [k, j, i] mask's nonzero box; of one voxel where the mask is empty."""
-    box = []
-    for axis in range(3):
-        present = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != axis)))
-        box.append(slice(int(present[0]), int(present[-1]) + 1) if present.size else slice(0, 1))
-    return box[0], box[1], box[2]
+    names = vtk.vtkStringArray()
+    columns = [names, *(vtk.vtkDoubleArray() for _ in range(3))]
+    for column, title in zip(columns, ("side", "lung (ml)", "infection (ml)", "infected (%)"), strict=True):
+        column.SetName(title)
+    for side in summary.sides:
+        names.InsertNextValue(side.name)
+        for column, value in zip(columns[1:], (side.lung_ml, side.infected_ml, 100 * side.share), strict=True):
+            column.InsertNextValue(value)
+    for column in columns:
+        node.AddColumn(column)
 
 
-def _describe(derived: tuple[Any, ...], diagnosis: Diagnosis) -> None:
+def _describe(nodes: list[Any], diagnosis: Diagnosis) -> None:
     """Write on each node what it may be used for and what the bundle behind it learned from."""
     bundle = diagnosis.bundle
     text = f"{RESEARCH_USE_ONLY}. Bundle {bundle.name} {bundle.version}, learned from: {bundle.learned_from}"
-    for node in derived:
+    for node in nodes:
         node.SetDescription(text)
 
 
@@ -263,9 +225,9 @@ def _studyOf(scene: Any, ctNode: Any) -> int:
     return study
 
 
-def _placeUnderStudy(scene: Any, study: int, derived: tuple[Any, ...]) -> None:
+def _placeUnderStudy(scene: Any, study: int, nodes: list[Any]) -> None:
     """Put nodes under a study in the subject hierarchy."""
-    for node in derived:
+    for node in nodes:
         hierarchy, item = _hierarchyItem(scene, node)
         hierarchy.SetItemParent(item, study)
 

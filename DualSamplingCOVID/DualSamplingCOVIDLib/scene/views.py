@@ -1,4 +1,4 @@
-"""Reading a diagnosis: axial and coronal side by side, the attention layer over the CT, at the finding.
+"""Reading a result: axial and coronal side by side, the attention layer over the CT, at the finding.
 
 Only MRML nodes are touched: in Slicer the application's views follow, on slicer-core a written scene does.
 """
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..diagnosis import Diagnosis
-from .nodes import DiagnosisNodes
+from ..segments import INFECTION
+from . import geometry
+from .result import DECISION, Result
 
 READING_LAYOUT = 597
 AXIAL_VIEW, CORONAL_VIEW, SAGITTAL_VIEW = "Red", "Green", "Yellow"
-_SLICE_AXES = {AXIAL_VIEW: ("Axial", 2), CORONAL_VIEW: ("Coronal", 1), SAGITTAL_VIEW: ("Sagittal", 0)}
+SLICE_AXES = {AXIAL_VIEW: ("Axial", 2), CORONAL_VIEW: ("Coronal", 1), SAGITTAL_VIEW: ("Sagittal", 0)}
 _LAYOUT_ITEM = (
     '<item><view class="vtkMRMLSliceNode" singletontag="{tag}">'
     '<property name="orientation" action="default">{orientation}</property>'
@@ -47,36 +48,82 @@ def restoreLayout(scene: Any, previous: int) -> None:
         layout.SetViewArrangement(previous)
 
 
-def showDiagnosis(scene: Any, nodes: DiagnosisNodes, diagnosis: Diagnosis) -> None:
+def showResult(scene: Any, result: Result) -> None:
     """Show CT and attention layer in the slice views, linked, fitted to the CT and placed at `focusPoint`.
 
     The sagittal view, hidden in the reading layout, follows too. Views that the scene does not have are left out.
     """
-    focus = focusPoint(diagnosis)
+    focus = focusPoint(result)
     bounds = np.zeros(6)
-    nodes.ct.GetRASBounds(bounds)
-    for tag, (orientation, normal) in _SLICE_AXES.items():
-        composite, sliceNode = _compositeNode(scene, tag), scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
+    result.ct.GetRASBounds(bounds)
+    for tag, (orientation, normal) in SLICE_AXES.items():
+        composite, sliceNode = compositeNode(scene, tag), scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
         if composite is not None and sliceNode is not None:
-            _showLayers(composite, nodes)
+            showLayers(composite, result)
             sliceNode.SetOrientation(orientation)
-            _placeSlice(sliceNode, normal, bounds, focus)
+            placeSlice(sliceNode, normal, bounds, focus)
 
 
-def focusPoint(diagnosis: Diagnosis) -> np.ndarray:
-    """Return where to look first, RAS mm [3]: the infected voxel nearest the infection's centre.
+def jumpTo(scene: Any, ras: np.ndarray) -> None:
+    """Cut every axial, coronal and sagittal slice view at a point (RAS mm); what they show beside it stays."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+        scene.GetNthNodeByClass(index, "vtkMRMLSliceNode").JumpSliceByOffsetting(*(float(value) for value in ras))
 
-    Without infection it is the peak of the attention, and with a dead map the centre of the grid.
-    """
-    infection, attention = diagnosis.segmentation.infection, diagnosis.attention
-    infected = np.argwhere(sitk.GetArrayViewFromImage(infection))
-    if len(infected):
-        offsets = (infected - infected.mean(axis=0)) * np.asarray(infection.GetSpacing()[::-1])
-        return _ras(infection, infected[np.argmin((offsets**2).sum(axis=1))])
+
+def focusPoint(result: Result) -> np.ndarray:
+    """Return where to look first, RAS mm [3]: the largest infection, else the attention's peak, else the middle."""
+    for point in (largestInfection(result), attentionPeak(result, DECISION, opposite=False)):
+        if point is not None:
+            return point
+    bounds = np.zeros(6)
+    result.ct.GetRASBounds(bounds)
+    return (bounds[0::2] + bounds[1::2]) / 2
+
+
+def largestInfection(result: Result) -> np.ndarray | None:
+    """Return the voxel (RAS mm) of the largest infected region that lies nearest its centre; None without infection."""
+    infection = geometry.segmentImage(result.segmentation, INFECTION.identifier)
+    if infection is None:
+        return None
+    regions = sitk.RelabelComponent(sitk.ConnectedComponent(infection, True))
+    largest = np.argwhere(sitk.GetArrayViewFromImage(regions) == 1)
+    offsets = (largest - largest.mean(axis=0)) * np.asarray(infection.GetSpacing()[::-1])
+    return _ras(infection, largest[np.argmin((offsets**2).sum(axis=1))])
+
+
+def attentionPeak(result: Result, name: str, opposite: bool) -> np.ndarray | None:
+    """Return the point (RAS mm) where a member's or the decision's map is highest; None where it is dead or deleted."""
+    try:
+        attention = result.map(name, opposite)
+    except KeyError:
+        return None
     array = sitk.GetArrayViewFromImage(attention)
-    if array.max() > 0:
-        return _ras(attention, np.asarray(np.unravel_index(np.argmax(array), array.shape)))
-    return _ras(attention, np.asarray(array.shape) // 2)
+    if array.max() <= 0:
+        return None
+    return _ras(attention, np.asarray(np.unravel_index(np.argmax(array), array.shape)))
+
+
+def compositeNode(scene: Any, layoutName: str) -> Any:
+    """Return the composite node of a slice view, None where the scene has no such view."""
+    for node in compositeNodes(scene):
+        if node.GetLayoutName() == layoutName:
+            return node
+    return None
+
+
+def compositeNodes(scene: Any) -> list[Any]:
+    """Return the nodes that say which volumes each slice view shows."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
+    return [scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(count)]
+
+
+def showLayers(composite: Any, result: Result) -> None:
+    """Show the attention labels over the CT, and link the view."""
+    composite.SetBackgroundVolumeID(result.ct.GetID())
+    composite.SetForegroundVolumeID(None)
+    composite.SetLabelVolumeID(result.attention.GetID())
+    composite.SetLabelOpacity(1.0)
+    composite.SetLinkedControl(True)
 
 
 def _ras(image: sitk.Image, kji: np.ndarray) -> np.ndarray:
@@ -85,25 +132,7 @@ def _ras(image: sitk.Image, kji: np.ndarray) -> np.ndarray:
     return np.array([-lps[0], -lps[1], lps[2]])
 
 
-def _compositeNode(scene: Any, layoutName: str) -> Any:
-    """Return the composite node of a slice view, None where the scene has no such view."""
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
-        if node.GetLayoutName() == layoutName:
-            return node
-    return None
-
-
-def _showLayers(composite: Any, nodes: DiagnosisNodes) -> None:
-    """Show the attention labels over the CT, and link the view."""
-    composite.SetBackgroundVolumeID(nodes.ct.GetID())
-    composite.SetForegroundVolumeID(None)
-    composite.SetLabelVolumeID(nodes.attention.GetID())
-    composite.SetLabelOpacity(1.0)
-    composite.SetLinkedControl(True)
-
-
-def _placeSlice(sliceNode: Any, normal: int, bounds: np.ndarray, focus: np.ndarray) -> None:
+def placeSlice(sliceNode: Any, normal: int, bounds: np.ndarray, focus: np.ndarray) -> None:
     """Cut at the focus, and show the whole CT around its centre with the view's own aspect.
 
     `normal` is the RAS axis across the slice, `bounds` the CT's RAS box (low, high of each axis) in mm.

@@ -1,0 +1,181 @@
+"""The six rows of the paper's Fig. 5 for one CT, live: each in an axial and a coronal view, all linked.
+
+Original, lungs, infection, the baseline's Grad-CAM, and the attention with uniform and with size-balanced sampling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..summary import NO_EVIDENCE, Summary
+from . import geometry, overlays, views
+from .colors import attentionColorNode
+from .result import Result, removeNodes
+
+LAYOUT = 598
+_PREFIX = "DualSampling"
+_PLANES = (("Axial", 2), ("Coronal", 1))
+_MARK = "DualSamplingCOVID.Compare"
+_FAINTEST = 0.02
+"""A^ from which the map is drawn: below, the colours are transparent anyway."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its title, the segments it shows, and the member whose map it shows (None: no map)."""
+
+    tag: str
+    title: str
+    segments: tuple[str, ...] = ()
+    member: str | None = None
+
+
+def rows(summary: Summary) -> tuple[Row, ...]:
+    """Return the rows of the paper's Fig. 5 that a bundle's members can fill, in its order."""
+    found = [
+        Row("Original", "CT"),
+        Row("Lungs", "Lungs", overlays.LUNGS),
+        Row("Infection", "Infection", overlays.INFECTED),
+    ]
+    wanted = (
+        ("Baseline", "Baseline US, Grad-CAM", "baseline", "US"),
+        ("US", "Attention US", "attention", "US"),
+        ("SS", "Attention SS", "attention", "SS"),
+    )
+    for tag, title, kind, sampling in wanted:
+        members = [n for n in summary.networks if (n.kind, n.sampling) == (kind, sampling)]
+        if members:
+            dead = f": {NO_EVIDENCE}" if members[0].raw_peak <= 0 else ""
+            found.append(Row(tag, title + dead, member=members[0].name))
+    return tuple(found)
+
+
+def show(scene: Any, result: Result) -> int:
+    """Show the comparison; return the layout that was shown before, for `hide`.
+
+    The maps are shown by volumes of their own, which are not saved and go with `hide`.
+    """
+    removeNodes(scene, _ownNodes(scene))
+    layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    previous = int(layout.GetViewArrangement())
+    shown = rows(result.summary)
+    description = _layout(shown)
+    if layout.IsLayoutDescription(LAYOUT):
+        layout.SetLayoutDescription(LAYOUT, description)
+    else:
+        layout.AddLayoutDescription(LAYOUT, description)
+    layout.SetViewArrangement(LAYOUT)
+    focus = views.focusPoint(result)
+    bounds = np.zeros(6)
+    result.ct.GetRASBounds(bounds)
+    reading = result.segmentation.GetDisplayNode()
+    for node in _sliceNodes(scene, own=False):
+        reading.AddViewNodeID(node.GetID())
+    for row in shown:
+        mapNode = None if row.member is None else _mapNode(scene, result, row.member)
+        for plane, normal in _PLANES:
+            tag = _tag(row, plane)
+            composite, sliceNode = views.compositeNode(scene, tag), scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
+            if composite is None or sliceNode is None:
+                continue
+            composite.SetBackgroundVolumeID(result.ct.GetID())
+            composite.SetLabelVolumeID(None)
+            composite.SetForegroundVolumeID(mapNode.GetID() if mapNode is not None else None)
+            composite.SetForegroundOpacity(0.6 if mapNode is not None else 0.0)
+            composite.SetLinkedControl(True)
+            sliceNode.SetOrientation(plane)
+            views.placeSlice(sliceNode, normal, bounds, focus)
+        if row.segments:
+            _showSegments(scene, result, row)
+    return previous
+
+
+def hide(scene: Any, result: Result | None, previous: int) -> None:
+    """Bring the user's layout back, unless they have chosen another one since, and remove what `show` added."""
+    layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if layout is not None and layout.GetViewArrangement() == LAYOUT:
+        layout.SetViewArrangement(previous)
+    removeNodes(scene, _ownNodes(scene))
+    if result is not None and result.segmentation is not None:
+        result.segmentation.GetDisplayNode().RemoveAllViewNodeIDs()
+
+
+def jumpTo(scene: Any, ras: np.ndarray) -> None:
+    """Cut all views of the comparison at a point (RAS mm)."""
+    views.jumpTo(scene, ras)
+
+
+def _layout(shown: tuple[Row, ...]) -> str:
+    """Two rows of Fig. 5 beside each other, each as its axial and its coronal view: wide screens have the room."""
+    lines = []
+    for start in range(0, len(shown), 2):
+        cells = "".join(_cell(row, plane) for row in shown[start : start + 2] for plane, _ in _PLANES)
+        lines.append(f'<item><layout type="horizontal">{cells}</layout></item>')
+    return f'<layout type="vertical">{"".join(lines)}</layout>'
+
+
+def _cell(row: Row, plane: str) -> str:
+    return (
+        f'<item><view class="vtkMRMLSliceNode" singletontag="{_tag(row, plane)}">'
+        f'<property name="orientation" action="default">{plane}</property>'
+        f'<property name="viewlabel" action="default">{row.title}</property>'
+        '<property name="viewcolor" action="default">#8A8A8A</property></view></item>'
+    )
+
+
+def _tag(row: Row, plane: str) -> str:
+    return f"{_PREFIX}{row.tag}{plane}"
+
+
+def _sliceNodes(scene: Any, own: bool) -> list[Any]:
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")
+    nodes = [scene.GetNthNodeByClass(index, "vtkMRMLSliceNode") for index in range(count)]
+    return [node for node in nodes if str(node.GetLayoutName()).startswith(_PREFIX) == own]
+
+
+def _ownNodes(scene: Any) -> list[Any]:
+    found = []
+    for name in ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationDisplayNode"):
+        nodes = [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
+        found += [node for node in nodes if node.GetAttribute(_MARK)]
+    return found
+
+
+def _mapNode(scene: Any, result: Result, member: str) -> Any:
+    """Add a member's map as a volume that the views interpolate, in the attention layer's colours."""
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"compared map {member}")
+    node.SetAttribute(_MARK, "1")
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    geometry.setVolumeImage(node, sitk.Cast(100 * result.map(member, opposite=False), sitk.sitkFloat32))
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetSaveWithScene(False)
+    display.SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(0.0, 100.0)
+    display.AutoThresholdOff()
+    display.SetThreshold(100 * _FAINTEST, 100.0)
+    display.ApplyThresholdOn()
+    return node
+
+
+def _showSegments(scene: Any, result: Result, row: Row) -> None:
+    """Show some segments, filled, in the views of one row alone."""
+    display = scene.AddNewNodeByClass("vtkMRMLSegmentationDisplayNode")
+    display.SetAttribute(_MARK, "1")
+    display.SetSaveWithScene(False)
+    result.segmentation.AddAndObserveDisplayNodeID(display.GetID())
+    for index in range(result.segmentation.GetSegmentation().GetNumberOfSegments()):
+        identifier = result.segmentation.GetSegmentation().GetNthSegmentID(index)
+        display.SetSegmentVisibility(identifier, identifier in row.segments)
+        display.SetSegmentOpacity2DFill(identifier, 0.5)
+    display.SetVisibility3D(False)
+    for plane, _ in _PLANES:
+        sliceNode = scene.GetSingletonNode(_tag(row, plane), "vtkMRMLSliceNode")
+        if sliceNode is not None:
+            display.AddViewNodeID(sliceNode.GetID())

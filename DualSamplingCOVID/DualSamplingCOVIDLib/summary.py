@@ -1,0 +1,156 @@
+"""What a reader is told of a diagnosis: the sentences, bars and volumes that report and panel share.
+
+All of it comes from the report (`diagnosis_folder.as_report`), without masks and maps, so that a scene which is opened
+again says what it said before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .diagnosis import CAP, COVID, NO_PNEUMONIA, BundleCard, CutOffs, Decision, Finding, SegmenterCard
+
+_HEADLINES = {
+    COVID: "COVID-19 rather than community-acquired pneumonia",
+    CAP: "Community-acquired pneumonia (CAP) rather than COVID-19",
+    NO_PNEUMONIA: "No pneumonia found: COVID-19 against CAP does not apply",
+}
+_SAMPLINGS = {"US": "uniform sampling (US)", "SS": "size-balanced sampling (SS)"}
+NO_EVIDENCE = "no positive COVID-19 evidence"
+"""What a dead map says: zeros everywhere are not a faint map."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of the probability chart: P(COVID-19) in [0, 1], and its weight in the ensemble's words."""
+
+    label: str
+    probability: float
+    weight: str
+    is_ensemble: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """Volumes of one lung, or of both, in ml; `share` is infected / lung in [0, 1]."""
+
+    name: str
+    lung_ml: float
+    infected_ml: float
+
+    @property
+    def share(self) -> float:
+        return self.infected_ml / self.lung_ml if self.lung_ml else 0.0
+
+
+@dataclass(frozen=True)
+class Network:
+    """One member of the bundle: what it is and how strong its evidence was before the map was scaled to 0-1."""
+
+    name: str
+    sampling: str
+    kind: str
+    fold: int | None
+    probability: float
+    raw_peak: float
+    opposite_peak: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One diagnosis in words and numbers."""
+
+    notice: str
+    decision: Decision
+    segmenter: SegmenterCard
+    networks: tuple[Network, ...]
+    sides: tuple[Side, Side, Side]
+    findings: tuple[Finding, ...]
+    bundle: BundleCard
+
+    @property
+    def applies(self) -> bool:
+        """Whether COVID-19 against CAP is a question at all; where it is not, no probability is shown."""
+        return applies(self.decision)
+
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """The ensemble's bar, then the members' in the bundle's order."""
+        ensemble = Bar("Ensemble", self.decision.probability, f"form “{self.decision.form}”", True)
+        weights = {"US": self.decision.weight, "SS": 1 - self.decision.weight}
+        return (ensemble, *(_bar(network, weights) for network in self.networks))
+
+
+def summarise(report: dict[str, Any]) -> Summary:
+    """Read the report of a diagnosis.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not such a report.
+    """
+    segmentation = report["segmentation"]
+    card = segmentation["segmenter"]
+    return Summary(
+        notice=report["notice"],
+        decision=Decision(**report["decision"]),
+        segmenter=SegmenterCard(**{**card, "cut_offs": CutOffs(**card["cut_offs"])}),
+        networks=tuple(_network(member) for member in report["members"]),
+        sides=_sides(segmentation["lungs_ml"], segmentation["infection_ml"]),
+        findings=tuple(Finding(**finding) for finding in report["quality"]),
+        bundle=BundleCard(**report["bundle"]),
+    )
+
+
+def applies(decision: Decision) -> bool:
+    """Whether COVID-19 against CAP is a question at all; where it is not, no probability is shown."""
+    return decision.answer != NO_PNEUMONIA
+
+
+def headline(decision: Decision) -> str:
+    """The answer as one line."""
+    return _HEADLINES[decision.answer]
+
+
+def percent(ratio: float) -> str:
+    """A ratio in [0, 1] as a percentage with two decimals, such as ``2.95 %``; no line breaks within."""
+    return f"{100 * ratio:.2f}\N{NO-BREAK SPACE}%"
+
+
+def across_the_cut_off(decision: Decision, segmenter: SegmenterCard) -> str | None:
+    """Say what the probability would be just across the nearest cut-off; None where the ratio is near none.
+
+    Eq. 5's weight is a step of the ratio, so that a hair's breadth of infection can move the probability.
+    """
+    if decision.other_side is None or not applies(decision):
+        return None
+    limits = segmenter.cut_offs
+    cut_offs = ", ".join(percent(cut_off) for cut_off in (limits.minimal, limits.large))
+    sentence = (
+        f"The infection ratio ({percent(decision.ratio)}) lies close to one of the cut-offs ({cut_offs}) where the "
+        f"ensemble's weight steps: just across it the probability of COVID-19 would be {decision.other_side:.3f} "
+        f"instead of {decision.probability:.3f}"
+    )
+    changes = (decision.other_side >= 0.5) != (decision.probability >= 0.5)
+    return sentence + (", and the answer would be the other one." if changes else "; the answer would stay the same.")
+
+
+def _network(member: dict[str, Any]) -> Network:
+    own = {name: member[name] for name in ("name", "sampling", "kind", "fold", "probability")}
+    return Network(**own, raw_peak=member["attention"]["raw_peak"], opposite_peak=member["opposite"]["raw_peak"])
+
+
+def _sides(lungs_ml: dict[str, float], infection_ml: dict[str, float]) -> tuple[Side, Side, Side]:
+    """Volumes of the right lung, the left lung and both lungs (infection counted inside the lungs)."""
+    right, left = (Side(f"{side.capitalize()} lung", lungs_ml[side], infection_ml[side]) for side in ("right", "left"))
+    return right, left, Side("Both lungs", right.lung_ml + left.lung_ml, right.infected_ml + left.infected_ml)
+
+
+def _bar(network: Network, weights: dict[str, float]) -> Bar:
+    sampling = _SAMPLINGS.get(network.sampling, network.sampling)
+    fold = "" if network.fold is None else f", fold {network.fold}"
+    if network.kind == "baseline":
+        return Bar(
+            f"Baseline without attention loss, {sampling}{fold}", network.probability, "not in the answer", False
+        )
+    weight = f"weight of {network.sampling}: {weights[network.sampling]:.2f}" if network.sampling in weights else "—"
+    return Bar(f"Attention network, {sampling}{fold}", network.probability, weight, False)
