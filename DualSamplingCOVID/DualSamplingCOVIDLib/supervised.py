@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 POLL_SECONDS = 0.1
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 5.0
 CANCELLED = 130
 
 
@@ -34,18 +34,11 @@ def main(lease: Path, arguments: list[str]) -> int:
 def _watch(lease: Path) -> None:
     while _holds(lease):
         time.sleep(POLL_SECONDS)
-    _send("SIGINT")
+    os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_SECONDS)
-    _send("SIGKILL")
-    os._exit(CANCELLED)
-
-
-def _send(name: str) -> None:
-    """Send a signal to this process and all that it started; Windows has no groups, and there SIGINT ends it."""
     if hasattr(os, "killpg"):
-        os.killpg(os.getpgrp(), getattr(signal, name))
-    elif hasattr(signal, name):
-        os.kill(os.getpid(), getattr(signal, name))
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(CANCELLED)
 
 
 def _holds(lease: Path) -> bool:

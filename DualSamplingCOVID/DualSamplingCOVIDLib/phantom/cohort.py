@@ -123,6 +123,8 @@ def write_cohort(
                 progress("phantoms", done / cases)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():  # leaving would wait for the phantoms they have begun
+                child.kill()
             raise
     write_cohort_csv(folder / "cohort.csv", (_written(folder, case) for case in plan))
     return plan

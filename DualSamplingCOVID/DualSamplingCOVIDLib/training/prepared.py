@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
@@ -61,7 +62,9 @@ def prepare_cohort(
                 done[result.case_id] = result
                 progress("preparing the cases", len(done) / len(cases))
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():  # leaving would wait for the cases they have begun
+                child.kill()
             raise
     return [done[case.case_id] for case in cases]
 
