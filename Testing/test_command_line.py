@@ -62,6 +62,33 @@ def test_a_phantom_gives_a_whole_diagnosis_folder(a_phantom_ct: Path, a_bundle_f
         assert member["logit"] == pytest.approx(parts, abs=1e-4)
 
 
+def test_a_diagnosis_is_drawn_again_without_the_networks(
+    a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path
+) -> None:
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "whole") == 0
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "quick", "--write", "masks,maps") == 0
+    assert not (tmp_path / "quick" / "attention.nrrd").exists()
+    arguments = ["report", str(a_phantom_ct), "--diagnosis", str(tmp_path / "quick"), "--progress", "none"]
+    assert main([*arguments, "--output", str(tmp_path / "again")]) == 0
+    whole, again = (
+        {str(p.relative_to(tmp_path / name)): p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()}
+        for name in ("whole", "again")
+    )
+    assert whole.keys() == again.keys()
+    assert {name for name in whole if whole[name] != again[name]} <= {"run.json", "scene.mrb"}
+
+
+def test_a_diagnosis_of_another_ct_is_refused(
+    a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "quick", "--write", "masks,maps") == 0
+    sitk.WriteImage(make_phantom(6, CAP, ratio=0.02).ct, tmp_path / "other.nrrd")
+    arguments = ["report", str(tmp_path / "other.nrrd"), "--diagnosis", str(tmp_path / "quick")]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 3
+    assert "is of another CT" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_runs_give_the_same_report(a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / name, "--write", "masks") == 0

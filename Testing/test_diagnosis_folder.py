@@ -17,6 +17,7 @@ def _saved(folder: Path, diagnosis: Diagnosis) -> Path:
     folder.mkdir()
     diagnosis_folder.save_report(folder, diagnosis)
     diagnosis_folder.save_masks(folder, diagnosis.segmentation)
+    diagnosis_folder.save_maps(folder, diagnosis)
     diagnosis_folder.save_attention(folder, diagnosis)
     return folder
 

@@ -85,20 +85,19 @@ def save_masks(folder: Path, segmentation: Segmentation) -> None:
 
 
 def save_attention(folder: Path, diagnosis: Diagnosis) -> None:
-    """Write the decision's map and label on the CT grid, and each member's map on its lattice.
-
-    Each file's header tells what the bundle learned from.
-    """
+    """Write the decision's map and label on the CT grid; each file's header tells what the bundle learned from."""
     on_ct = diagnosis.attention_on_ct_grid
-    maps = {DECISION_MAP: on_ct, DECISION_LABEL: attention_label(on_ct)}
+    _save_declared(folder, {DECISION_MAP: on_ct, DECISION_LABEL: attention_label(on_ct)}, diagnosis)
+
+
+def save_maps(folder: Path, diagnosis: Diagnosis) -> None:
+    """Write each member's and the decision's maps, for COVID-19 and for CAP, on their lattice; headers likewise."""
     pairs = {member.name: (member.attention.image, member.opposite.image) for member in diagnosis.members}
+    maps: dict[str, sitk.Image] = {}
     for name, (attention, opposite) in {**pairs, DECISION: (diagnosis.attention, diagnosis.opposite)}.items():
         maps |= {f"{MEMBER_MAPS}/{name}.nrrd": attention, f"{MEMBER_MAPS}/{name}{OPPOSITE}.nrrd": opposite}
     (folder / MEMBER_MAPS).mkdir()
-    for name, image in maps.items():
-        declared = sitk.Image(image)
-        declared.SetMetaData("notice", _notice(diagnosis))
-        _write(declared, folder / name)
+    _save_declared(folder, maps, diagnosis)
 
 
 def load(folder: Path) -> Diagnosis:
@@ -156,6 +155,13 @@ def assemble(report: dict[str, Any], segmentation: Segmentation, maps: dict[str,
     )
 
 
+def _save_declared(folder: Path, images: dict[str, sitk.Image], diagnosis: Diagnosis) -> None:
+    for name, image in images.items():
+        declared = sitk.Image(image)
+        declared.SetMetaData("notice", _notice(diagnosis))
+        _write(declared, folder / name)
+
+
 def _notice(diagnosis: Diagnosis) -> str:
     return f"{RESEARCH_USE_ONLY}. The bundle learned from {diagnosis.bundle.learned_from}."
 
@@ -186,7 +192,9 @@ def as_report(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _probabilities(decision: Decision) -> dict[str, float]:
-    return {"US": decision.p_us, "SS": decision.p_ss, "ensemble": decision.probability}
+    """As the report rounds them, so that a diagnosis which is read back gives the same report."""
+    rounded: dict[str, float] = _rounded({"US": decision.p_us, "SS": decision.p_ss, "ensemble": decision.probability})
+    return rounded
 
 
 def _logit(probability: float) -> float:

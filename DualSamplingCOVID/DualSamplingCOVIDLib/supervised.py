@@ -3,9 +3,11 @@
 LEASE is a file that names the process id of whoever wants the work done. The command ends when that file is taken
 away (to cancel) or that process has died: first as Ctrl-C would, so that nothing half-written stays, and after a grace
 period by force, with every process that it started. A file rather than a pipe or a signal, because Slicer's Python is
-started through a launcher that stands between the two.
+started through a launcher that stands between the two; for the same reason the first line of its standard output tells
+the process id, as JSON.
 """
 
+import json
 import os
 import signal
 import sys
@@ -22,6 +24,7 @@ def main(lease: Path, arguments: list[str]) -> int:
     """Run the command line in a process group of its own until it is done or the lease ends; return its status."""
     if hasattr(os, "setsid"):
         os.setsid()
+    print(json.dumps({"pid": os.getpid()}), flush=True)
     threading.Thread(target=_watch, args=(lease,), name="watch", daemon=True).start()
     try:
         from .__main__ import main as command_line

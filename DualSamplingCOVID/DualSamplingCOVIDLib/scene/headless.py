@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import tempfile
 import zipfile
 import zlib
@@ -45,6 +46,12 @@ class HeadlessScene:
 
 def isAvailable() -> Availability:
     """Return whether slicer-core can be used; false with the reason, which names the package to install."""
+    try:
+        importlib.metadata.version("slicer-core")
+    except importlib.metadata.PackageNotFoundError:  # a package slicer may be there, the application's
+        return Availability(
+            "scenes need the Python package slicer-core (inside Slicer, save the scene in its File menu)"
+        )
     try:
         slicer = importlib.import_module("slicer")
     except ImportError as error:
