@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.diagnosis import Segmentation, volume_ml
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.segmentation import GivenMasks, segmenter
+from DualSamplingCOVIDLib.segmentation import GivenMasks, segmenter, working_grid
 
 SPACING = (2.0, 2.0, 2.5)
 SIZE = (160, 130, 96)
@@ -70,6 +70,16 @@ def test_each_lung_is_found_on_its_own_side():
 def test_the_infection_is_found_with_its_volume():
     assert dice(found().infection, thorax()["infection"]) > 0.85
     assert volume_ml(found().infection) == pytest.approx(4 / 3 * math.pi * 20**3 / 1000, rel=0.2)
+
+
+def test_a_level_is_cut_between_the_working_voxels():
+    level = np.broadcast_to(np.float32(10.7) - 2 * np.arange(16, dtype=np.float32), (16, 16, 16)).copy()
+    grid = sitk.GetImageFromArray(level)
+    grid.SetSpacing((working_grid.SPACING_MM,) * 3)
+    ct = sitk.Image(60, 60, 60, sitk.sitkInt16)
+    ct.SetSpacing((0.5, 0.5, 0.5))
+    inside = sitk.GetArrayFromImage(working_grid.cut_on_ct(level, 0.0, grid, ct))
+    assert inside.sum((0, 1)).tolist() == [60 * 60] * 22 + [0] * 38
 
 
 def test_lungs_include_the_infection():

@@ -10,7 +10,7 @@ from . import infection, lungs, working_grid
 
 CARD = SegmenterCard(
     name="threshold",
-    version="1",
+    version="2",
     cut_offs=CutOffs(),
     detection_limit=0.005,
 )
@@ -31,7 +31,8 @@ class ThresholdSegmenter:
         progress("segmenting lungs and infection", 0.6)
         infected = infection.find(hu, right, left)
         progress("segmenting lungs and infection", 0.8)
-        right_lung, left_lung, infected_part = (working_grid.to_ct(mask, grid, ct) for mask in (right, left, infected))
+        right_lung, left_lung = (working_grid.to_ct(mask, grid, ct) for mask in (right, left))
+        infected_part = working_grid.cut_on_ct(infected, 0.0, grid, ct)
         left_lung = sitk.And(left_lung, sitk.Equal(right_lung, 0))
         infected_part = sitk.And(infected_part, sitk.Or(right_lung, left_lung))
         progress("segmenting lungs and infection", 1.0)

@@ -49,10 +49,16 @@ def from_ct(ct: sitk.Image) -> sitk.Image:
 
 
 def to_ct(mask: BoolArray, grid: sitk.Image, ct: sitk.Image) -> sitk.Image:
-    """Bring a mask back to the CT grid: linear interpolation of 0 and 1, cut at one half.
+    """Bring a mask back to the CT grid: linear interpolation of 0 and 1, cut at one half (see `cut_on_ct`)."""
+    return cut_on_ct(mask.astype(np.float32), 0.5, grid, ct)
+
+
+def cut_on_ct(level: FloatArray, least: float, grid: sitk.Image, ct: sitk.Image) -> sitk.Image:
+    """Mark where a level, interpolated to the CT grid, reaches `least`: the edge lies between the working voxels.
 
     Args:
-        mask: [k, j, i] on `grid`.
+        level: [k, j, i] on `grid`.
+        least: The least level inside.
         grid: The working grid.
         ct: Any image with the geometry wanted.
 
@@ -61,9 +67,10 @@ def to_ct(mask: BoolArray, grid: sitk.Image, ct: sitk.Image) -> sitk.Image:
     """
     result = sitk.Image(ct.GetSize(), sitk.sitkUInt8)
     result.CopyInformation(ct)
+    mask = level >= least
     if not mask.any():
         return result
-    soft = sitk.GetImageFromArray(mask.astype(np.float32))
+    soft = sitk.GetImageFromArray(level)
     soft.CopyInformation(grid)
     start, size = _region(mask, grid, ct)
     resample = sitk.ResampleImageFilter()
@@ -72,7 +79,7 @@ def to_ct(mask: BoolArray, grid: sitk.Image, ct: sitk.Image) -> sitk.Image:
     resample.SetOutputSpacing(ct.GetSpacing())
     resample.SetOutputDirection(ct.GetDirection())
     resample.SetUseNearestNeighborExtrapolator(True)
-    part = sitk.BinaryThreshold(resample.Execute(soft), 0.5, 2.0)
+    part = sitk.GreaterEqual(resample.Execute(soft), least)
     return sitk.Paste(result, part, size, [0, 0, 0], start)
 
 
