@@ -10,6 +10,8 @@ from . import __version__
 from .errors import ResourceError, UserError, is_full
 
 CANCELLED = 130
+_OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "failed to map segment")
+"""What libraries say of it; the last is the system's loader, which found no room for a package."""
 CANCELLED_LINE = "cancelled: nothing was written"
 
 
@@ -66,7 +68,7 @@ def _for_a_person(error: Exception) -> UserError:
         return error
     if isinstance(error, OSError) and is_full(error):
         return ResourceError(f"{error.filename or 'the disk'}: cannot be written: the disk is full ({error.strerror})")
-    if isinstance(error, MemoryError | BrokenExecutor) or "allocate memory" in text.lower():
+    if isinstance(error, MemoryError | BrokenExecutor) or any(sign in text for sign in _OUT_OF_MEMORY):
         return ResourceError("memory ran out: close other programs and try again")
     return UserError(f"unexpected {type(error).__name__}: {text}")
 

@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _import_torch() -> None:
-    """Import torch while the bundle's files are hashed."""
-    with contextlib.suppress(ImportError):
+    """Import torch while the bundle's files are hashed; what fails here is told where torch is used."""
+    with contextlib.suppress(Exception):  # RuntimeError too: the command may have ended meanwhile
         import safetensors.torch  # noqa: F401
 
 

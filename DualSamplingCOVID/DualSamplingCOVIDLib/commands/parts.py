@@ -80,7 +80,7 @@ def import_ahead(parts: tuple[str, ...]) -> None:
     """Import the packages of the later stages while the lungs are sought; a missing one is told where it is used."""
 
     def work() -> None:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):
             if "figure" in parts or "report" in parts:
                 import jinja2  # noqa: F401
                 import matplotlib.backends.backend_agg  # noqa: F401

@@ -8,20 +8,21 @@ import numpy as np
 
 LEVELS = 100
 TABLE_NAME = "Dual-sampling attention"
-PEAK_OPACITY = 0.8
+PEAK_OPACITY = 0.85
 
 
 def attentionColors() -> np.ndarray:
     """Return the table as float64 [101, 4]: red, green, blue and alpha in [0, 1] of the label values 0..100.
 
     Hue runs from dark red over orange to light yellow, never to white, so that the hottest voxel still
-    differs from bright lung; alpha grows linearly from 0, so that weak evidence never hides the CT.
+    differs from bright lung; alpha grows faster than A^, so that weak evidence, which fills the map up to its
+    edges, never hides the CT.
     """
     level = np.arange(LEVELS + 1) / LEVELS
     red = np.clip(0.5 + 1.5 * level, 0.0, 1.0)
     green = np.clip(1.5 * level - 0.5, 0.0, 1.0)
     blue = np.clip(2.0 * level - 1.5, 0.0, 0.5)
-    return np.stack([red, green, blue, PEAK_OPACITY * level], axis=1)
+    return np.stack([red, green, blue, PEAK_OPACITY * level**1.5], axis=1)
 
 
 def attentionColorNode(scene: Any) -> Any:
@@ -47,3 +48,13 @@ def hideBelow(colorNode: Any, threshold: float) -> None:
     for value, rgba in enumerate(attentionColors()):
         red, green, blue, alpha = (float(channel) for channel in rgba)
         colorNode.SetColor(value, str(value), red, green, blue, alpha if value >= LEVELS * threshold else 0.0)
+
+
+def hiddenBelow(colorNode: Any) -> float:
+    """Return the threshold of A^ in [0, 1] below which the labels are transparent."""
+    rgba = [0.0] * 4
+    for value in range(1, LEVELS + 1):
+        colorNode.GetColor(value, rgba)
+        if rgba[3] > 0:
+            return 0.0 if value == 1 else value / LEVELS
+    return 1.0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from .. import diagnosis_folder
 from ..summary import NO_EVIDENCE, Summary
 from . import geometry, overlays, views
 from .colors import attentionColorNode
@@ -20,8 +21,8 @@ LAYOUT = 598
 _PREFIX = "DualSampling"
 _PLANES = (("Axial", 2), ("Coronal", 1))
 _MARK = "DualSamplingCOVID.Compare"
-_FAINTEST = 0.02
-"""A^ from which the map is drawn: below, the colours are transparent anyway."""
+_MAP_STEP_MM = 2.0
+"""Label layers are not interpolated: the maps are, once, to cubes too small to be seen as such."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def rows(summary: Summary) -> tuple[Row, ...]:
 def show(scene: Any, result: Result) -> int:
     """Show the comparison; return the layout that was shown before, for `hide`.
 
-    The maps are shown by volumes of their own, which are not saved and go with `hide`.
+    The maps are shown by label volumes of their own, which are not saved and go with `hide`.
     """
     removeNodes(scene, _ownNodes(scene))
     layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
@@ -83,9 +84,9 @@ def show(scene: Any, result: Result) -> int:
             if composite is None or sliceNode is None:
                 continue
             composite.SetBackgroundVolumeID(result.ct.GetID())
-            composite.SetLabelVolumeID(None)
-            composite.SetForegroundVolumeID(mapNode.GetID() if mapNode is not None else None)
-            composite.SetForegroundOpacity(0.6 if mapNode is not None else 0.0)
+            composite.SetForegroundVolumeID(None)
+            composite.SetLabelVolumeID(mapNode.GetID() if mapNode is not None else None)
+            composite.SetLabelOpacity(1.0)
             composite.SetLinkedControl(True)
             sliceNode.SetOrientation(plane)
             views.placeSlice(sliceNode, normal, bounds, focus)
@@ -102,11 +103,6 @@ def hide(scene: Any, result: Result | None, previous: int) -> None:
     removeNodes(scene, _ownNodes(scene))
     if result is not None and result.segmentation is not None:
         result.segmentation.GetDisplayNode().RemoveAllViewNodeIDs()
-
-
-def jumpTo(scene: Any, ras: np.ndarray) -> None:
-    """Cut all views of the comparison at a point (RAS mm)."""
-    views.jumpTo(scene, ras)
 
 
 def _layout(shown: tuple[Row, ...]) -> str:
@@ -139,29 +135,34 @@ def _sliceNodes(scene: Any, own: bool) -> list[Any]:
 
 def _ownNodes(scene: Any) -> list[Any]:
     found = []
-    for name in ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationDisplayNode"):
+    for name in ("vtkMRMLLabelMapVolumeNode", "vtkMRMLSegmentationDisplayNode"):
         nodes = [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
         found += [node for node in nodes if node.GetAttribute(_MARK)]
     return found
 
 
 def _mapNode(scene: Any, result: Result, member: str) -> Any:
-    """Add a member's map as a volume that the views interpolate, in the attention layer's colours."""
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"compared map {member}")
+    """Add a member's map as a label volume of small cubes, in the attention layer's colours."""
+    node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", f"compared map {member}")
     node.SetAttribute(_MARK, "1")
     node.SetHideFromEditors(True)
     node.SetSaveWithScene(False)
-    geometry.setVolumeImage(node, sitk.Cast(100 * result.map(member, opposite=False), sitk.sitkFloat32))
+    fine = _finely(result.map(member, opposite=False))
+    geometry.setVolumeImage(node, diagnosis_folder.attention_label(fine))
     node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.SetSaveWithScene(False)
-    display.SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
-    display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0.0, 100.0)
-    display.AutoThresholdOff()
-    display.SetThreshold(100 * _FAINTEST, 100.0)
-    display.ApplyThresholdOn()
+    node.GetDisplayNode().SetSaveWithScene(False)
+    node.GetDisplayNode().SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
     return node
+
+
+def _finely(image: sitk.Image) -> sitk.Image:
+    """Return a map on cubes of `_MAP_STEP_MM` between its outermost points, linear."""
+    extent = (np.array(image.GetSize()) - 1) * np.array(image.GetSpacing())
+    size = (np.floor(extent / _MAP_STEP_MM) + 1).astype(int).tolist()
+    spacing = [_MAP_STEP_MM] * 3
+    return sitk.Resample(
+        image, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), spacing, image.GetDirection()
+    )
 
 
 def _showSegments(scene: Any, result: Result, row: Row) -> None:

@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from ..segments import INFECTION, LEFT_LUNG, RIGHT_LUNG
 from . import nodes, views
-from .colors import attentionColorNode, hideBelow
+from .colors import attentionColorNode, hiddenBelow, hideBelow
+from .nodes import INFECTION_FILL
 from .result import DECISION, Result
 
 LUNGS = (RIGHT_LUNG.identifier, LEFT_LUNG.identifier)
 INFECTED = (INFECTION.identifier,)
+SURFACE = "Closed surface"
 _SHOWN_MAP, _SHOWN_OPPOSITE = "shown map", "shown opposite"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a result lies over its CT at the moment: opacities and threshold in [0, 1]."""
+
+    attention: float
+    threshold: float
+    lungs: float
+    infection: float
+    lungsShown: bool
+    infectionShown: bool
+    filled: bool
+    in3D: bool
+
+
+def state(scene: Any, result: Result) -> Shown:
+    """Return how a result is shown."""
+    display = result.segmentation.GetDisplayNode()
+    views_of_it = [c for c in views.compositeNodes(scene) if c.GetLabelVolumeID() == result.attention.GetID()]
+    return Shown(
+        attention=float(views_of_it[0].GetLabelOpacity()) if views_of_it else 1.0,
+        threshold=hiddenBelow(attentionColorNode(scene)),
+        lungs=float(display.GetSegmentOpacity2DOutline(LUNGS[0])),
+        infection=float(display.GetSegmentOpacity2DOutline(INFECTED[0])),
+        lungsShown=bool(display.GetSegmentVisibility(LUNGS[0])),
+        infectionShown=bool(display.GetSegmentVisibility(INFECTED[0])),
+        filled=bool(display.GetSegmentVisibility2DFill(LUNGS[0])),
+        in3D=bool(display.GetVisibility3D() and result.segmentation.GetSegmentation().ContainsRepresentation(SURFACE)),
+    )
 
 
 def showMap(result: Result, name: str = DECISION, opposite: bool = False) -> None:
@@ -50,19 +83,18 @@ def setShown(result: Result, segments: tuple[str, ...], shown: bool) -> None:
 
 
 def setOpacity(result: Result, segments: tuple[str, ...], opacity: float) -> None:
-    """Set how much of the CT segments cover, in [0, 1]: their outline, and their fill a quarter of it."""
+    """Set how much of the CT segments cover, in [0, 1]: their outline, and their fill a tenth of it."""
     display = result.segmentation.GetDisplayNode()
     for identifier in segments:
         display.SetSegmentOpacity2DOutline(identifier, opacity)
-        display.SetSegmentOpacity2DFill(identifier, opacity / 4)
+        display.SetSegmentOpacity2DFill(identifier, INFECTION_FILL * opacity)
 
 
 def setFilled(result: Result, filled: bool) -> None:
-    """Show the segments filled, or as outlines alone."""
+    """Show the lungs filled like the infection, or as outlines alone."""
     display = result.segmentation.GetDisplayNode()
-    for identifier in (*LUNGS, *INFECTED):
+    for identifier in LUNGS:
         display.SetSegmentVisibility2DFill(identifier, filled)
-        display.SetSegmentVisibility2DOutline(identifier, True)
 
 
 def show3D(result: Result, shown: bool) -> None:
@@ -72,4 +104,4 @@ def show3D(result: Result, shown: bool) -> None:
     display = result.segmentation.GetDisplayNode()
     display.SetVisibility3D(shown)
     if shown:
-        display.SetPreferredDisplayRepresentationName3D("Closed surface")
+        display.SetPreferredDisplayRepresentationName3D(SURFACE)

@@ -48,6 +48,18 @@ def restoreLayout(scene: Any, previous: int) -> None:
         layout.SetViewArrangement(previous)
 
 
+def useFourUp(scene: Any) -> None:
+    """Show Slicer's own three slice views and 3D view."""
+    import slicer
+
+    useLayout(scene, slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+
+def useLayout(scene: Any, layout: int) -> None:
+    """Show a layout by its number."""
+    scene.GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(layout)
+
+
 def showResult(scene: Any, result: Result) -> None:
     """Show CT and attention layer in the slice views, linked, fitted to the CT and placed at `focusPoint`.
 

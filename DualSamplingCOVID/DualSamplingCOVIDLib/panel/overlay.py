@@ -1,0 +1,264 @@
+"""The section Overlays: which map lies over the CT and how, lungs and infection, and where the views look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..scene import colors, compare, overlays, views
+from ..scene.result import DECISION, Result
+from ..summary import NO_EVIDENCE, Network
+from .answer import peak
+from .settings import OverlayDefaults, Preferences
+from .translation import _
+
+_FOR, _AGAINST = "", "-opposite"
+
+
+class OverlayControls:
+    """Lets a person change how a result is shown; `show` tells which.
+
+    Args:
+        ui: the panel's widgets by name.
+        preferences: how a new result is first shown.
+        scene: gives the MRML scene.
+        onProblem: is told what could not be done.
+    """
+
+    def __init__(self, ui: Any, preferences: Preferences, scene: Any, onProblem: Any) -> None:
+        self._ui = ui
+        self._preferences = preferences
+        self._scene = scene
+        self._onProblem = onProblem
+        self._result: Result | None = None
+        self._usersLayout: int | None = None
+        self._beforeCompare: int | None = None
+        ui.legendLabel.text = _("0 %  faint          strong  100 %")
+        ui.legendLabel.styleSheet = legend()
+        ui.legendLabel.toolTip = _("Colours of the attention, from the threshold to its peak; opacity grows with them.")
+        ui.mapSelector.connect("activated(int)", self._onMap)
+        ui.attentionSlider.connect("valueChanged(double)", self._onAttention)
+        ui.thresholdSlider.connect("valueChanged(double)", self._onThreshold)
+        ui.lungsCheck.connect("toggled(bool)", self._onSegments)
+        ui.infectionCheck.connect("toggled(bool)", self._onSegments)
+        ui.lungsSlider.connect("valueChanged(double)", self._onSegments)
+        ui.infectionSlider.connect("valueChanged(double)", self._onSegments)
+        ui.fillCheck.connect("toggled(bool)", self._onSegments)
+        ui.readingButton.connect("clicked(bool)", self.showReading)
+        ui.fourUpButton.connect("clicked(bool)", self._onFourUp)
+        ui.userLayoutButton.connect("clicked(bool)", self.restoreLayout)
+        ui.peakButton.connect("clicked(bool)", self._onPeak)
+        ui.lesionButton.connect("clicked(bool)", self._onLesion)
+        ui.show3DButton.connect("toggled(bool)", self._on3D)
+        ui.compareButton.connect("toggled(bool)", self._onCompare)
+        ui.keepOverlaysButton.connect("clicked(bool)", self._onKeep)
+
+    def show(self, result: Result | None, isNew: bool = False) -> None:
+        """Offer a result's maps and show it: a new one as the preferences say, in the reading layout."""
+        self._leaveCompare()
+        self._result = result
+        complete = result is not None and None not in (result.ct, result.segmentation, result.attention)
+        self._ui.overlaySection.enabled = complete
+        self._ui.overlaySection.toolTip = "" if complete else _("There is no result, or a part of it was deleted.")
+        self._ui.mapSelector.clear()
+        self._ui.peakLabel.text = ""
+        if result is None or not complete:
+            self._result = None
+            return
+        self._offerMaps(result)
+        if isNew:
+            self._setControls(self._preferences.overlays)
+            self.showReading()
+            self._apply()
+        else:
+            self._readControls(result)
+        self._tellPeak()
+
+    def showReading(self, _checked: bool = False) -> None:
+        """Show axial and coronal side by side at the finding; the user's own layout is remembered."""
+        if self._result is None:
+            return
+        self._leaveCompare()
+        previous = views.useReadingLayout(self._scene())
+        if previous not in (views.READING_LAYOUT, compare.LAYOUT):
+            self._usersLayout = previous
+        views.showResult(self._scene(), self._result)
+        overlays.setAttentionOpacity(self._scene(), self._result, self._ui.attentionSlider.value / 100)
+
+    def restoreLayout(self, _checked: bool = False) -> None:
+        """Bring back the layout that was there before the first result."""
+        self._leaveCompare()
+        if self._usersLayout is not None:
+            views.useLayout(self._scene(), self._usersLayout)
+
+    def leave(self) -> None:
+        """Leave the scene as the user had it: the module is left."""
+        self._leaveCompare()
+        if self._usersLayout is not None:
+            views.restoreLayout(self._scene(), self._usersLayout)
+
+    def forget(self) -> None:
+        """Let go of the scene's nodes: it closes, or the module does."""
+        self._leaveCompare()
+        self._result = None
+
+    def _offerMaps(self, result: Result) -> None:
+        selector = self._ui.mapSelector
+        networks = {network.name: network for network in result.summary.networks}
+        for name in result.mapNames:
+            title = _("Decision (ensemble)") if name == DECISION else _title(networks[name])
+            selector.addItem(_("{title}: for COVID-19").format(title=title), name + _FOR)
+        for name in result.mapNames:
+            title = _("Decision (ensemble)") if name == DECISION else _title(networks[name])
+            selector.addItem(_("{title}: opposite evidence (CAP)").format(title=title), name + _AGAINST)
+        name, opposite = overlays.shownMap(result)
+        selector.setCurrentIndex(max(0, selector.findData(name + (_AGAINST if opposite else _FOR))))
+
+    def _chosenMap(self) -> tuple[str, bool]:
+        data = str(self._ui.mapSelector.itemData(self._ui.mapSelector.currentIndex))
+        return data.removesuffix(_AGAINST), data.endswith(_AGAINST)
+
+    def _onMap(self, _index: int = 0) -> None:
+        if self._result is None:
+            return
+        try:
+            overlays.showMap(self._result, *self._chosenMap())
+        except KeyError as error:
+            self._onProblem(str(error.args[0]))
+        self._tellPeak()
+
+    def _tellPeak(self) -> None:
+        if self._result is None:
+            return
+        name, opposite = self._chosenMap()
+        networks = [n for n in self._result.summary.networks if n.name == name]
+        if networks:
+            self._ui.peakLabel.text = peak(networks[0], opposite)
+            return
+        dead = views.attentionPeak(self._result, name, opposite) is None
+        nothing = _("no CAP evidence") if opposite else _(NO_EVIDENCE)
+        self._ui.peakLabel.text = nothing if dead else _("the networks' maps, weighted as their answers are")
+
+    def _onAttention(self, value: float = 0.0) -> None:
+        if self._result is not None:
+            overlays.setAttentionOpacity(self._scene(), self._result, value / 100)
+
+    def _onThreshold(self, value: float = 0.0) -> None:
+        if self._result is not None:
+            overlays.setAttentionThreshold(self._scene(), value / 100)
+
+    def _onSegments(self, *_values: Any) -> None:
+        if self._result is None:
+            return
+        ui, result = self._ui, self._result
+        for segments, check, slider in (
+            (overlays.LUNGS, ui.lungsCheck, ui.lungsSlider),
+            (overlays.INFECTED, ui.infectionCheck, ui.infectionSlider),
+        ):
+            overlays.setShown(result, segments, check.checked)
+            overlays.setOpacity(result, segments, slider.value / 100)
+        overlays.setFilled(result, ui.fillCheck.checked)
+
+    def _apply(self) -> None:
+        self._onAttention(self._ui.attentionSlider.value)
+        self._onThreshold(self._ui.thresholdSlider.value)
+        self._onSegments()
+
+    def _onFourUp(self, _checked: bool = False) -> None:
+        if self._result is not None:
+            self._leaveCompare()
+            views.useFourUp(self._scene())
+            views.showResult(self._scene(), self._result)
+            self._onAttention(self._ui.attentionSlider.value)
+
+    def _onPeak(self, _checked: bool = False) -> None:
+        if self._result is None:
+            return
+        point = views.attentionPeak(self._result, *self._chosenMap())
+        if point is None:
+            self._onProblem(_("This map has no peak: the network found no evidence of this kind anywhere."))
+        else:
+            views.jumpTo(self._scene(), point)
+
+    def _onLesion(self, _checked: bool = False) -> None:
+        if self._result is None:
+            return
+        point = views.largestInfection(self._result)
+        if point is None:
+            self._onProblem(_("No infection was found in this CT."))
+        else:
+            views.jumpTo(self._scene(), point)
+
+    def _on3D(self, shown: bool) -> None:
+        if self._result is not None:
+            overlays.show3D(self._result, shown)
+            if shown:
+                self._onFourUp()
+
+    def _onCompare(self, shown: bool) -> None:
+        if self._result is None:
+            return
+        if not shown:
+            self._leaveCompare()
+            return
+        previous = compare.show(self._scene(), self._result)
+        if previous != compare.LAYOUT:
+            self._beforeCompare = previous
+
+    def _leaveCompare(self) -> None:
+        if self._beforeCompare is None:
+            return
+        before, self._beforeCompare = self._beforeCompare, None
+        compare.hide(self._scene(), self._result, before)
+        self._ui.compareButton.checked = False
+
+    def _onKeep(self, _checked: bool = False) -> None:
+        ui = self._ui
+        self._preferences.overlays = OverlayDefaults(
+            attention=ui.attentionSlider.value,
+            threshold=ui.thresholdSlider.value,
+            lungs=ui.lungsSlider.value,
+            infection=ui.infectionSlider.value,
+            filled=ui.fillCheck.checked,
+        )
+
+    def _setControls(self, defaults: OverlayDefaults) -> None:
+        ui = self._ui
+        ui.attentionSlider.value = defaults.attention
+        ui.thresholdSlider.value = defaults.threshold
+        ui.lungsSlider.value = defaults.lungs
+        ui.infectionSlider.value = defaults.infection
+        ui.fillCheck.checked = defaults.filled
+        ui.lungsCheck.checked = ui.infectionCheck.checked = True
+
+    def _readControls(self, result: Result) -> None:
+        """Set the controls to how a result is shown already, without changing that."""
+        shown = overlays.state(self._scene(), result)
+        self._result = None  # so that the controls do not act while they are set
+        self._setControls(
+            OverlayDefaults(
+                100 * shown.attention, 100 * shown.threshold, 100 * shown.lungs, 100 * shown.infection, shown.filled
+            )
+        )
+        self._ui.lungsCheck.checked, self._ui.infectionCheck.checked = shown.lungsShown, shown.infectionShown
+        self._ui.show3DButton.checked = shown.in3D
+        self._result = result
+
+
+def legend() -> str:
+    """Return a style sheet that paints the attention's colours from left to right, over mid grey as over lung."""
+    table = colors.attentionColors()
+    stops = []
+    for level in range(0, colors.LEVELS + 1, 10):
+        red, green, blue, alpha = table[level]
+        mixed = [round(255 * (alpha * channel + (1 - alpha) * 0.35)) for channel in (red, green, blue)]
+        stops.append(f"stop:{level / colors.LEVELS:.2f} rgb({mixed[0]}, {mixed[1]}, {mixed[2]})")
+    gradient = f"qlineargradient(x1:0, y1:0, x2:1, y2:0, {', '.join(stops)})"
+    return f"QLabel {{ background: {gradient}; color: white; border: 1px solid palette(mid); }}"
+
+
+def _title(network: Network) -> str:
+    if network.kind == "baseline":
+        kind = _("baseline {sampling}, Grad-CAM").format(sampling=network.sampling)
+    else:
+        kind = _("attention {sampling}").format(sampling=network.sampling)
+    return kind if network.fold is None else _("{kind}, fold {fold}").format(kind=kind, fold=network.fold)

@@ -1,0 +1,38 @@
+"""The panel in the host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.__main__ import main as command_line
+from host.fixtures import slicer_host
+from panel import study as studies
+
+__all__ = ["slicer_host"]
+
+
+@pytest.fixture
+def study(slicer_host) -> studies.Study:
+    """The module's panel on the screen, with nothing loaded."""
+    slicer_host.load(studies.MODULE)
+    return studies.Study(slicer_host, slicer_host.open("DualSamplingCOVID"))
+
+
+@pytest.fixture(scope="session")
+def recorded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the worker writes of `studies.a_phantom`, made once."""
+    folder = tmp_path_factory.mktemp("recorded")
+    sitk.WriteImage(studies.a_phantom(), folder / "ct.nrrd")
+    arguments = ["analyze", str(folder / "ct.nrrd"), "--output", str(folder / "output"), "--write", "masks,maps"]
+    assert command_line([*arguments, "--progress", "none"]) == 0
+    return folder / "output"
+
+
+@pytest.fixture
+def quick(study, recorded_folder, tmp_path, monkeypatch) -> studies.Study:
+    """The panel with a worker that hands over the recorded folder at once."""
+    studies.worker(tmp_path, monkeypatch, studies.recorded(recorded_folder))
+    return study

@@ -1,0 +1,378 @@
+"""A radiologist loads a CT, clicks Analyze and reads the answer: with real clicks, the real worker and real pixels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.ct import read_ct
+from DualSamplingCOVIDLib.diagnosis import NO_PNEUMONIA
+from DualSamplingCOVIDLib.scene import geometry, overlays, views
+from DualSamplingCOVIDLib.scene.result import DECISION, results
+from panel.study import PATIENT, a_phantom, pressing, recorded, worker
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+DATA = os.environ.get("DUALSAMPLING_TEST_DATA", "")
+
+
+def turned(image: sitk.Image, degrees: float = 20.0) -> sitk.Image:
+    """The same voxels on axes at an angle to all three of the patient's."""
+    turn = sitk.VersorTransform((2.0, -1.0, 2.0), np.radians(degrees))
+    axes = np.array(turn.GetMatrix()).reshape(3, 3) @ np.array(image.GetDirection()).reshape(3, 3)
+    copy = sitk.Image(image)
+    copy.SetDirection(axes.ravel().tolist())
+    return copy
+
+
+def assert_hot_and_plain(study, result) -> None:
+    """The attention's colour where the map is hot, the plain CT where it is not, in axial and in coronal view."""
+    result.segmentation.GetDisplayNode().SetVisibility(False)  # its outlines may run through those points
+    attention = result.map(DECISION, opposite=False)
+    lattice = sitk.Resample(attention, geometry.volumeGrid(result.attention), sitk.Transform(), sitk.sitkLinear, 0.0)
+    values = sitk.GetArrayViewFromImage(lattice)
+    hot = np.array(np.unravel_index(np.argmax(values), values.shape))
+    for view in ("Red", "Green"):
+        point = views._ras(lattice, hot)
+        views.jumpTo(study.scene, point)
+        red, _, blue = study.pixel(view, point)
+        assert red - blue > 60, f"{view}: {red}, {blue} at the peak"
+        cold = coldest(study, view, values, lattice, point)
+        colour = study.pixel(view, cold)
+        assert np.ptp(colour) <= 2, f"{view}: {colour} where the map is zero"
+
+
+def coldest(study, view: str, values: np.ndarray, lattice: sitk.Image, through: np.ndarray) -> np.ndarray:
+    """A point of the shown slice, inside the CT, where the map is next to zero."""
+    axis = 2 if view == "Red" else 1
+    size = np.array(lattice.GetSize())
+    for kji in np.argwhere(values < 0.004)[::97]:
+        point = views._ras(lattice, kji)
+        point[axis] = through[axis]
+        lps = [-point[0], -point[1], point[2]]
+        index = np.array(lattice.TransformPhysicalPointToIndex(lps))
+        if (index > 2).all() and (index < size - 3).all():
+            around = tuple(slice(i - 2, i + 3) for i in index[::-1])
+            if values[around].max() < 0.004:
+                return point
+    raise AssertionError("the map is nowhere zero in this slice")
+
+
+def test_a_click_on_analyze_gives_segmentation_label_layer_and_table(study):
+    ct = study.loadCt()
+    result = study.analyze()
+    summary = result.summary
+    assert summary.decision.ratio > 0.02 and summary.decision.answer != NO_PNEUMONIA
+    assert [result.segmentation.GetSegmentation().GetNthSegment(i).GetName() for i in range(3)] == [
+        "right lung",
+        "left lung",
+        "infection",
+    ]
+    assert result.attention.GetImageData().GetDimensions() == ct.GetImageData().GetDimensions()
+    assert np.allclose(geometry.volumeMatrix(result.attention), geometry.volumeMatrix(ct))
+    assert result.table.GetNumberOfRows() == 3
+    assert study.ui.headlineLabel.text.startswith(("COVID-19 rather", "Community-acquired"))
+    assert "Research use only" in study.ui.researchLabel.text
+    assert summary.bundle.learned_from in study.ui.researchLabel.text
+    assert study.ui.volumesTable.item(2, 1).text() == f"{summary.sides[2].lung_ml:.1f}"
+    assert_hot_and_plain(study, result)
+
+
+def test_an_oblique_ct_is_shown_where_it_lies(study):
+    study.loadCt(turned(a_phantom()))
+    assert_hot_and_plain(study, study.analyze())
+
+
+def test_a_ct_under_a_rotation_is_analysed_as_it_lies_in_the_world(study):
+    ct = study.loadCt()
+    untouched = geometry.volumeMatrix(ct)
+    transform = study.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "turned")
+    rotation = np.eye(4)
+    rotation[:3, :3] = np.array(sitk.VersorTransform((0, 0, 1), np.radians(30)).GetMatrix()).reshape(3, 3)
+    rotation[:3, 3] = 12, -7, 40
+    transform.SetMatrixTransformToParent(geometry.toMatrix(rotation))
+    ct.SetAndObserveTransformNodeID(transform.GetID())
+    result = study.analyze()
+    assert np.allclose(geometry.volumeMatrix(result.attention), rotation @ untouched)
+    assert np.allclose(geometry.volumeMatrix(ct), untouched) and ct.GetParentTransformNode() is transform
+    assert_hot_and_plain(study, result)
+    lungs = geometry.segmentImage(result.segmentation, "right-lung")
+    centre = np.argwhere(sitk.GetArrayViewFromImage(lungs)).mean(axis=0)
+    ras = views._ras(lungs, np.rint(centre).astype(int))
+    ijk = np.linalg.inv(rotation @ untouched) @ [*ras, 1.0]
+    hu = slicer.util.arrayFromVolume(ct)[tuple(np.rint(ijk[2::-1]).astype(int))]
+    assert hu < -500
+
+
+def test_a_sheared_ct_is_resampled_and_says_so(study, recorded_folder, tmp_path, monkeypatch):
+    worker(tmp_path, monkeypatch, recorded(recorded_folder))
+    ct = study.loadCt()
+    transform = study.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "gantry")
+    shear = np.eye(4)
+    shear[1, 2] = 0.1
+    transform.SetMatrixTransformToParent(geometry.toMatrix(shear))
+    ct.SetAndObserveTransformNodeID(transform.GetID())
+    result = study.analyze()
+    assert "transform-resampled" in [finding.code for finding in result.summary.findings]
+    assert "bends or shears" in study.ui.detailsLabel.text
+
+
+def test_the_button_says_what_is_missing(study):
+    assert not study.ui.analyzeButton.enabled
+    assert "Load a chest CT" in study.ui.analyzeButton.toolTip
+    study.loadCt(sitk.Image(64, 64, 64, sitk.sitkInt16) + 40, name="MR")
+    study.host.wait(lambda: "no chest CT" in study.ui.analyzeButton.toolTip)
+    assert not study.ui.analyzeButton.enabled
+    study.loadCt()
+    study.host.wait(lambda: study.ui.analyzeButton.enabled)
+
+
+def test_the_first_chest_ct_is_chosen_by_itself(study):
+    from DualSamplingCOVIDLib.scene import nodes
+
+    nodes.addCt(study.scene, sitk.Image(64, 64, 64, sitk.sitkInt16) + 40)
+    wanted = nodes.addCt(study.scene, a_phantom())
+    study.widget.enter()
+    assert study.ui.ctSelector.currentNode() is wanted
+
+
+def test_overlay_controls_change_what_they_say(quick):
+    quick.loadCt()
+    result = quick.analyze()
+    peak = views.attentionPeak(result, DECISION, opposite=False)
+    views.jumpTo(quick.scene, peak)
+    shown = quick.pixel("Red", peak)
+    assert shown[0] - shown[2] > 60
+    quick.host.drag(quick.ui.attentionSlider, 0)
+    faint = quick.pixel("Red", peak)
+    assert np.ptp(faint) <= 2
+    quick.host.drag(quick.ui.attentionSlider, 50)
+    half = quick.pixel("Red", peak)
+    assert 10 < half[0] - half[2] < shown[0] - shown[2] - 10
+    quick.host.drag(quick.ui.attentionSlider, 100)
+    values = slicer.util.arrayFromVolume(result.attention)
+    warm = np.argwhere((values > 35) & (values < 45))[0]
+    point = (geometry.volumeMatrix(result.attention) @ [*warm[::-1], 1.0])[:3]
+    views.jumpTo(quick.scene, point)
+    before = quick.pixel("Red", point)
+    quick.host.drag(quick.ui.thresholdSlider, 60)
+    assert np.ptp(before) > 10 and np.ptp(quick.pixel("Red", point)) <= 2
+    views.jumpTo(quick.scene, peak)
+    assert np.array_equal(quick.pixel("Red", peak), shown)
+
+
+def test_another_map_fills_the_layer_and_its_peak_is_told(quick):
+    quick.loadCt()
+    result = quick.analyze()
+    decision = slicer.util.arrayFromVolume(result.attention).copy()
+    titles = [quick.ui.mapSelector.itemText(index) for index in range(quick.ui.mapSelector.count)]
+    assert len(titles) == 8  # decision, US, SS and baseline, each for COVID-19 and for CAP
+    quick.host.choose(quick.ui.mapSelector, next(i for i, title in enumerate(titles) if "Grad-CAM" in title))
+    grad_cam = slicer.util.arrayFromVolume(result.attention)
+    assert grad_cam.max() > 90 and not np.array_equal(grad_cam, decision)
+    assert "raw attention peak" in quick.ui.peakLabel.text
+    quick.host.choose(quick.ui.mapSelector, 0)
+    again = slicer.util.arrayFromVolume(result.attention).astype(int)
+    assert np.abs(again - decision).max() <= 1 and (again != decision).mean() < 1e-3  # rounding at halves
+
+
+def test_lungs_and_infection_can_be_hidden_and_filled(quick):
+    quick.loadCt()
+    result = quick.analyze()
+    quick.host.drag(quick.ui.attentionSlider, 0)
+    colour = np.array([0.35, 0.65, 0.95]) * 255
+
+    def blue() -> int:
+        return int((np.abs(quick.host.render("Red").astype(int) - colour) < 25).all(axis=2).sum())
+
+    outlined = blue()
+    assert outlined > 50
+    quick.host.click(quick.ui.lungsCheck)
+    assert blue() == 0
+    quick.host.click(quick.ui.lungsCheck)
+    assert blue() == outlined
+    plain = quick.host.render("Red")
+    quick.host.click(quick.ui.fillCheck)
+    assert result.segmentation.GetDisplayNode().GetSegmentVisibility2DFill("right-lung")
+    assert (quick.host.render("Red") != plain).any(axis=2).sum() > 10 * outlined
+    quick.host.click(quick.ui.infectionCheck)
+    assert not result.segmentation.GetDisplayNode().GetSegmentVisibility("infection")
+
+
+def test_the_buttons_go_where_they_say(quick):
+    quick.loadCt()
+    result = quick.analyze()
+    for button, point in (
+        (quick.ui.peakButton, views.attentionPeak(result, DECISION, opposite=False)),
+        (quick.ui.lesionButton, views.largestInfection(result)),
+    ):
+        views.jumpTo(quick.scene, np.zeros(3))
+        quick.host.click(button)
+        for view, axis in (("Red", 2), ("Green", 1)):
+            matrix = quick.scene.GetSingletonNode(view, "vtkMRMLSliceNode").GetSliceToRAS()
+            assert matrix.GetElement(axis, 3) == pytest.approx(point[axis], abs=1e-3)
+
+
+def test_layouts_change_and_the_users_own_comes_back(quick):
+    layout = quick.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    quick.loadCt()
+    quick.analyze()
+    assert layout.GetViewArrangement() == views.READING_LAYOUT
+    quick.host.click(quick.ui.fourUpButton)
+    assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+    quick.host.click(quick.ui.userLayoutButton)
+    assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    quick.host.click(quick.ui.readingButton)
+    slicer.util.selectModule("Data") if hasattr(slicer.modules, "data") else quick.widget.exit()
+    assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+
+
+def test_compare_shows_the_six_rows_of_fig_5_and_leaves_nothing_behind(quick):
+    from DualSamplingCOVIDLib.scene import compare
+
+    quick.loadCt()
+    result = quick.analyze()
+    rows = compare.rows(result.summary)
+    assert [row.tag for row in rows] == ["Original", "Lungs", "Infection", "Baseline", "US", "SS"]
+    displays = result.segmentation.GetNumberOfDisplayNodes()
+    quick.host.click(quick.ui.compareButton)
+    pictures = {}
+    for row in rows:
+        for plane in ("Axial", "Coronal"):
+            picture = quick.host.render(f"DualSampling{row.tag}{plane}").astype(int)
+            pictures[row.tag, plane] = np.ptp(picture, axis=2) > 20
+    for plane in ("Axial", "Coronal"):
+        assert pictures["Original", plane].sum() == 0
+        for tag in ("Lungs", "Infection", "Baseline", "US", "SS"):
+            assert pictures[tag, plane].sum() > 20, (tag, plane)
+        assert pictures["Lungs", plane].sum() > 3 * pictures["Infection", plane].sum()
+    quick.host.click(quick.ui.compareButton)
+    assert quick.scene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement() == views.READING_LAYOUT
+    assert result.segmentation.GetNumberOfDisplayNodes() == displays
+    assert quick.scene.GetNodesByName("compared map US").GetNumberOfItems() == 0
+    assert (np.ptp(quick.host.render("Red").astype(int), axis=2) > 20).sum() > 20
+
+
+def test_a_second_analysis_of_one_ct_replaces_or_keeps_after_asking(quick):
+    quick.loadCt()
+    first = quick.analyze()
+    quick.host.dialogs.will(pressing("Cancel"))
+    quick.start()
+    assert not quick.widget.analyzeTab.isRunning and len(results(quick.scene)) == 1
+    quick.host.dialogs.will(pressing("Keep both"))
+    second = quick.analyze()
+    assert first.attention is not None and second.attention.GetName() != first.attention.GetName()
+    quick.host.dialogs.will(pressing("Replace"))
+    third = quick.analyze()
+    assert [result.node for result in results(quick.scene)] == [third.node]
+
+
+def test_a_second_ct_gets_its_own_results(quick):
+    quick.loadCt(name="one")
+    first = quick.analyze()
+    quick.loadCt(name="other")
+    second = quick.analyze()
+    assert first.ct.GetName() == "one" and second.ct.GetName() == "other"
+    assert first.segmentation is not second.segmentation
+    assert quick.ui.resultSelector.count == 2
+    quick.host.choose(quick.ui.resultSelector, 0)
+    composite = quick.scene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
+    assert composite.GetBackgroundVolumeID() == first.ct.GetID()
+    assert composite.GetLabelVolumeID() == first.attention.GetID()
+
+
+def test_results_come_back_with_a_saved_scene(quick, tmp_path):
+    from DualSamplingCOVIDLib.scene import headless
+
+    quick.loadCt()
+    told = quick.analyze().summary
+    headline, details = quick.ui.headlineLabel.text, quick.ui.detailsLabel.text
+    headless._writeBundle(quick.scene, tmp_path / "study.mrb")
+    quick.host.closeScene()
+    assert "No result yet" in quick.ui.headlineLabel.text
+    assert quick.scene.ReadFromMRB(str(tmp_path / "study.mrb"))
+    quick.host.wait(lambda: quick.ui.headlineLabel.text == headline)
+    (again,) = results(quick.scene)
+    assert again.summary == told
+    assert quick.ui.detailsLabel.text == details
+    quick.host.click(quick.ui.readingButton)
+    quick.host.choose(quick.ui.mapSelector, 1)
+    assert slicer.util.arrayFromVolume(again.attention).max() > 90
+    assert overlays.shownMap(again)[0] == told.networks[0].name
+
+
+def test_existing_segments_replace_the_segmenter(study):
+    ct = study.loadCt()
+    first = study.analyze()
+    study.openInput()
+    study.host.choose(study.ui.maskSelector, 1)
+    assert "segmentation" in study.ui.analyzeButton.toolTip
+    study.ui.segmentationSelector.setCurrentNode(first.segmentation)
+    study.host.dialogs.will(pressing("Keep both"))
+    second = study.analyze()
+    assert second.summary.segmenter.name == "given masks"
+    assert second.summary.decision.ratio == pytest.approx(first.summary.decision.ratio, rel=0.02)
+    assert second.ct is ct
+
+
+def test_the_table_is_saved_as_csv(quick, tmp_path):
+    quick.loadCt()
+    summary = quick.analyze().summary
+    quick.host.dialogs.will(str(tmp_path / "volumes.csv"))
+    quick.host.click(quick.ui.saveTableButton)
+    lines = (tmp_path / "volumes.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "side,lung_ml,infection_ml,infected_fraction"
+    assert lines[3].startswith(f"Both lungs,{summary.sides[2].lung_ml:.1f},")
+
+
+def test_save_report_writes_the_folder_of_the_command_line(study, recorded_folder, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        worker(tmp_path, patch, recorded(recorded_folder))
+        study.loadCt()
+        study.analyze()
+    study.host.dialogs.will(str(tmp_path))
+    study.host.click(study.ui.saveReportButton)
+    study.finish()
+    folder = tmp_path / "dual-sampling-report"
+    assert folder.is_dir(), study.ui.messageLabel.text
+    written = {path.name for path in folder.iterdir()}
+    assert written >= {"report.json", "report.html", "figure.png", "lungs-infection.seg.nrrd", "attention.nrrd"}
+    assert written >= {"attention-label.nrrd", "run.json", "attention", "scene.mrb"}
+    assert (folder / "report.json").read_bytes() == (recorded_folder / "report.json").read_bytes()
+    assert str(folder) in study.ui.messageLabel.text
+
+
+def test_a_patients_name_leaves_the_scene_nowhere(study, tmp_path, monkeypatch):
+    """Planted in the volume's name: not in temporary files, results, log or report."""
+    assert "Zyxwvut" in PATIENT
+    kept = tmp_path / "kept"
+    spy = f'cp -r "$(dirname "$3")" {kept}-$RANDOM\n'
+    worker(tmp_path, monkeypatch, spy + '$PYTHON "$@"')
+    study.loadCt()
+    study.analyze()
+    study.host.dialogs.will(str(tmp_path))
+    study.host.click(study.ui.saveReportButton)
+    study.finish()
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and "bin" not in path.parts]
+    assert len(files) > 15 and len([path for path in tmp_path.iterdir() if path.name.startswith("kept")]) == 2
+    for path in files:
+        assert b"Zyxwvut" not in path.read_bytes() and "Zyxwvut" not in str(path), path
+    assert "Zyxwvut" not in study.ui.logBox.plainText
+    for result in results(study.scene):
+        for part in result.parts():
+            assert "Zyxwvut" not in part.GetName() and "Zyxwvut" not in str(part.GetDescription())
+        assert "Zyxwvut" not in result.node.GetParameter("report")
+
+
+@pytest.mark.skipif(not DATA, reason="DUALSAMPLING_TEST_DATA names no folder of real CTs")
+def test_covid_p001_is_analysed_and_shown(study):
+    path = Path(DATA) / "ct" / "covid-P001"
+    study.loadCt(read_ct(path).image)
+    result = study.analyze(240)
+    assert 0.01 < result.summary.decision.ratio < 0.03
+    assert_hot_and_plain(study, result)
