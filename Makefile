@@ -10,9 +10,10 @@ OUTPUT ?= demo/diagnosis
 CT ?= demo/phantom/phantom-0000/ct.nii.gz
 LIBRARY := pyproject.toml constraints.txt
 # What Debian must bring, installed when this user may and named when not: venv for both commands, the others for the
-# rendering tests.
+# tests that render (EGL, Mesa) and that run the panel in Testing/host (Qt without a screen, and a font).
 VENV_PACKAGES := python3-venv
-DEBIAN_PACKAGES := libegl1 libgl1-mesa-dri
+DEBIAN_PACKAGES := libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libglib2.0-0 libfontconfig1 libfreetype6 libdbus-1-3 \
+	  fonts-dejavu-core
 INSTALL = test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $(1) >/dev/null
 MAKE_VENV = @$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call INSTALL,$(VENV_PACKAGES)); } || \
 	  { echo "A virtual environment needs: apt-get install $(VENV_PACKAGES)"; exit 1; }
@@ -42,7 +43,7 @@ demo: $(VENV)/demo.installed $(if $(filter demo/%,$(CT)),$(CT))
 test: $(VENV)/tests.installed
 	@dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1 || \
 	  { $(call INSTALL,$(DEBIAN_PACKAGES)); } || \
-	  echo "Rendering tests will skip: apt-get install $(DEBIAN_PACKAGES)"
+	  echo "Tests that render or run the panel will skip: apt-get install $(DEBIAN_PACKAGES)"
 	$(BIN)/ruff check DualSamplingCOVID Testing
 	$(BIN)/mypy
 	$(BIN)/python -m pytest

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from DualSamplingCOVIDLib.diagnosis import CAP, NO_PNEUMONIA, Attention, BundleCard, Decision, Diagnosis, Finding
 from DualSamplingCOVIDLib import diagnosis_folder, summary
+from DualSamplingCOVIDLib.diagnosis import CAP, NO_PNEUMONIA, Attention, BundleCard, Decision, Diagnosis, Finding
 from DualSamplingCOVIDLib.report import html
 
 PNG = b"\x89PNG\r\n\x1a\n picture"

@@ -159,6 +159,16 @@ def test_the_table_runs_from_transparent_to_hot_and_never_to_grey():
     assert (table[:, 0] - table[:, 2] >= 0.49).all()
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.01, 0.3, 0.99, 1.0])
+def test_a_threshold_hides_what_lies_below_and_is_told_again(booted, threshold):
+    node = colors.attentionColorNode(booted.scene)
+    colors.hideBelow(node, threshold)
+    alphas = [colors._alpha(node, value) for value in range(101)]
+    assert all(alpha == 0 for value, alpha in enumerate(alphas) if value < 100 * threshold)
+    assert all(alpha > 0 for value, alpha in enumerate(alphas) if value >= max(100 * threshold, 5))
+    assert colors.hiddenBelow(node) == pytest.approx(threshold if threshold > 0.02 else 0.0, abs=1e-9)
+
+
 def test_without_slicer_core_the_reason_names_the_package():
     library = Path(headless.__file__).parents[2]
     code = (

@@ -81,8 +81,7 @@ class OverlayControls:
         previous = views.useReadingLayout(self._scene())
         if previous not in (views.READING_LAYOUT, compare.LAYOUT):
             self._usersLayout = previous
-        views.showResult(self._scene(), self._result)
-        overlays.setAttentionOpacity(self._scene(), self._result, self._ui.attentionSlider.value / 100)
+        self._fit()
 
     def restoreLayout(self, _checked: bool = False) -> None:
         """Bring back the layout that was there before the first result."""
@@ -100,6 +99,18 @@ class OverlayControls:
         """Let go of the scene's nodes: it closes, or the module does."""
         self._leaveCompare()
         self._result = None
+
+    def _fit(self) -> None:
+        """Show the result in the views of a new layout, now and once these have got their sizes."""
+        import qt
+
+        def fit() -> None:
+            if self._result is not None and self._beforeCompare is None:
+                views.showResult(self._scene(), self._result)
+                self._onAttention(self._ui.attentionSlider.value)
+
+        fit()
+        qt.QTimer.singleShot(0, fit)
 
     def _offerMaps(self, result: Result) -> None:
         selector = self._ui.mapSelector
@@ -167,8 +178,7 @@ class OverlayControls:
         if self._result is not None:
             self._leaveCompare()
             views.useFourUp(self._scene())
-            views.showResult(self._scene(), self._result)
-            self._onAttention(self._ui.attentionSlider.value)
+            self._fit()
 
     def _onPeak(self, _checked: bool = False) -> None:
         if self._result is None:
@@ -200,9 +210,17 @@ class OverlayControls:
         if not shown:
             self._leaveCompare()
             return
+        import qt
+
         previous = compare.show(self._scene(), self._result)
         if previous != compare.LAYOUT:
             self._beforeCompare = previous
+        qt.QTimer.singleShot(0, self._fitCompare)
+
+    def _fitCompare(self) -> None:
+        """Fit the comparison once its views have got their sizes."""
+        if self._result is not None and self._beforeCompare is not None:
+            compare.fit(self._scene(), self._result)
 
     def _leaveCompare(self) -> None:
         if self._beforeCompare is None:

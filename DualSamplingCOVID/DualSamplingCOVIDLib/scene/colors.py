@@ -51,10 +51,14 @@ def hideBelow(colorNode: Any, threshold: float) -> None:
 
 
 def hiddenBelow(colorNode: Any) -> float:
-    """Return the threshold of A^ in [0, 1] below which the labels are transparent."""
+    """Return the threshold of A^ in [0, 1] below which `hideBelow` has made the labels transparent."""
+    shown = [value for value in range(1, LEVELS + 1) if _alpha(colorNode, value) > 0]
+    faintest = int(np.argmax(attentionColors()[:, 3] >= 0.5 / 255))  # the table keeps alpha in 256 steps
+    first = shown[0] if shown else LEVELS
+    return 0.0 if first <= faintest else first / LEVELS
+
+
+def _alpha(colorNode: Any, value: int) -> float:
     rgba = [0.0] * 4
-    for value in range(1, LEVELS + 1):
-        colorNode.GetColor(value, rgba)
-        if rgba[3] > 0:
-            return 0.0 if value == 1 else value / LEVELS
-    return 1.0
+    colorNode.GetColor(value, rgba)
+    return rgba[3]

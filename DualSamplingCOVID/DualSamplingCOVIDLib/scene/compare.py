@@ -70,15 +70,12 @@ def show(scene: Any, result: Result) -> int:
     else:
         layout.AddLayoutDescription(LAYOUT, description)
     layout.SetViewArrangement(LAYOUT)
-    focus = views.focusPoint(result)
-    bounds = np.zeros(6)
-    result.ct.GetRASBounds(bounds)
     reading = result.segmentation.GetDisplayNode()
     for node in _sliceNodes(scene, own=False):
         reading.AddViewNodeID(node.GetID())
     for row in shown:
         mapNode = None if row.member is None else _mapNode(scene, result, row.member)
-        for plane, normal in _PLANES:
+        for plane, _ in _PLANES:
             tag = _tag(row, plane)
             composite, sliceNode = views.compositeNode(scene, tag), scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
             if composite is None or sliceNode is None:
@@ -89,10 +86,22 @@ def show(scene: Any, result: Result) -> int:
             composite.SetLabelOpacity(1.0)
             composite.SetLinkedControl(True)
             sliceNode.SetOrientation(plane)
-            views.placeSlice(sliceNode, normal, bounds, focus)
         if row.segments:
             _showSegments(scene, result, row)
+    fit(scene, result)
     return previous
+
+
+def fit(scene: Any, result: Result) -> None:
+    """Show the whole CT in each view, cut at the finding."""
+    focus = views.focusPoint(result)
+    bounds = np.zeros(6)
+    result.ct.GetRASBounds(bounds)
+    for row in rows(result.summary):
+        for plane, normal in _PLANES:
+            sliceNode = scene.GetSingletonNode(_tag(row, plane), "vtkMRMLSliceNode")
+            if sliceNode is not None:
+                views.placeSlice(sliceNode, normal, bounds, focus)
 
 
 def hide(scene: Any, result: Result | None, previous: int) -> None:
