@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from .diagnosis import (
     volume_ml,
 )
 from .errors import InputError, ResourceError
+from .progress import finished
 from .segments import INFECTION, LEFT_LUNG, RIGHT_LUNG, SEGMENTS
 
 SCHEMA = 1
@@ -46,9 +48,10 @@ _PLACES = {RIGHT_LUNG: (0, 1), LEFT_LUNG: (0, 2), INFECTION: (1, 1)}
 """Layer and label value of each segment: the lungs share a layer, the infection overlaps them in another."""
 
 
-def attention_label(attention: sitk.Image) -> sitk.Image:
-    """Return round(100 A^) as a uint8 label layer with the geometry of `attention` (0 is transparent)."""
-    return sitk.Cast(sitk.Round(attention * 100.0), sitk.sitkUInt8)
+def attention_label(attention: sitk.Image, grid: sitk.Image) -> sitk.Image:
+    """Return round(100 A^) as a uint8 label layer (0 is transparent) with the geometry of `grid`, linear between."""
+    shifted = attention * 100.0 + 0.5  # so that cutting the fraction off, as the filter does, rounds
+    return sitk.Resample(shifted, grid, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, 0.0, sitk.sitkUInt8)
 
 
 def save_report(folder: Path, diagnosis: Diagnosis) -> None:
@@ -86,8 +89,8 @@ def save_masks(folder: Path, segmentation: Segmentation) -> None:
 
 def save_attention(folder: Path, diagnosis: Diagnosis) -> None:
     """Write the decision's map and label on the CT grid; each file's header tells what the bundle learned from."""
-    on_ct = diagnosis.attention_on_ct_grid
-    _save_declared(folder, {DECISION_MAP: on_ct, DECISION_LABEL: attention_label(on_ct)}, diagnosis)
+    label = attention_label(diagnosis.attention, diagnosis.segmentation.infection)
+    _save_declared(folder, {DECISION_MAP: diagnosis.attention_on_ct_grid, DECISION_LABEL: label}, diagnosis)
 
 
 def save_maps(folder: Path, diagnosis: Diagnosis) -> None:
@@ -101,31 +104,38 @@ def save_maps(folder: Path, diagnosis: Diagnosis) -> None:
 
 
 def load(folder: Path) -> Diagnosis:
-    """Read a whole diagnosis folder (report, masks and attention) back.
+    """Read a whole diagnosis folder (report, masks and maps) back.
 
     Raises:
         InputError: a file is missing or the report's schema is another.
+    """
+    return finished(loading(folder))
+
+
+def loading(folder: Path) -> Generator[None, None, Diagnosis]:
+    """Read a diagnosis folder in steps, for a window that has to live meanwhile; the generator's value is what `load`
+    returns, and it raises the same.
     """
     try:
         data = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         if data["schema"] != SCHEMA:
             raise InputError(f"{folder / REPORT}: schema {data['schema']}, this version reads {SCHEMA}")
-        masks = sitk.ReadImage(folder / MASKS)
-        lungs, infection = (sitk.VectorIndexSelectionCast(masks, i, sitk.sitkUInt8) for i in (0, 1))
-        card = data["segmentation"]["segmenter"]
-        segmentation = Segmentation(
-            sitk.Equal(lungs, 1),
-            sitk.Equal(lungs, 2),
-            infection,
-            SegmenterCard(**{**card, "cut_offs": CutOffs(**card["cut_offs"])}),
-        )
         names = (DECISION, *(member["name"] for member in data["members"]))
         maps = {
             name + end: sitk.ReadImage(folder / MEMBER_MAPS / f"{name}{end}.nrrd")
             for name in names
             for end in ("", OPPOSITE)
         }
-        return assemble(data, segmentation, maps)
+        yield
+        masks = sitk.ReadImage(folder / MASKS)
+        yield
+        lungs = sitk.VectorIndexSelectionCast(masks, 0, sitk.sitkUInt8)
+        right, left = sitk.Equal(lungs, 1), sitk.Equal(lungs, 2)
+        yield
+        infection = sitk.VectorIndexSelectionCast(masks, 1, sitk.sitkUInt8)
+        card = data["segmentation"]["segmenter"]
+        segmenter = SegmenterCard(**{**card, "cut_offs": CutOffs(**card["cut_offs"])})
+        return assemble(data, Segmentation(right, left, infection, segmenter), maps)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: not a whole diagnosis folder ({type(error).__name__})") from error
 

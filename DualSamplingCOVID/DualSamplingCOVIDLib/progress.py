@@ -1,6 +1,9 @@
 """How long work tells the person who waits where it stands."""
 
-from typing import Protocol
+from collections.abc import Generator
+from typing import Any, Protocol, TypeVar
+
+Value = TypeVar("Value")
 
 
 class Progress(Protocol):
@@ -12,3 +15,13 @@ class Progress(Protocol):
 
 def silent(stage: str, fraction: float) -> None:
     """Report nothing: the default of every function that takes a `Progress`."""
+
+
+def finished(steps: Generator[Any, None, Value]) -> Value:
+    """Run work that comes in steps to its end and return its value."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: Value = end.value
+            return value

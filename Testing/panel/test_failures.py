@@ -213,7 +213,7 @@ def test_no_slot_blocks_the_window_while_the_worker_runs(study):
     stage(study, "writing")
     longest = study.host.watchdog.longest.seconds
     print(f"\nlongest slot while the worker runs: {1000 * longest:.0f} ms")
-    assert longest < 1.0  # a slot that waits for the worker would take seconds; Benchmarks/panel.py measures
+    assert longest < 1.0  # a slot that waits for the worker would take seconds; Benchmarks/window.py measures
     study.finish()
 
 

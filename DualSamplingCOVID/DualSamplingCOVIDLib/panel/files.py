@@ -68,8 +68,14 @@ def loading(folder: Path, findings: tuple[Finding, ...]) -> Generator[str, None,
     Raises:
         InputError: the folder is not whole.
     """
-    yield _("reading the results")
-    diagnosis = diagnosis_folder.load(folder)
+    steps = diagnosis_folder.loading(folder)
+    while True:
+        yield _("reading the results")
+        try:
+            next(steps)
+        except StopIteration as end:
+            diagnosis = end.value
+            break
     return replace(diagnosis, findings=diagnosis.findings + findings)
 
 

@@ -156,22 +156,22 @@ def _mapNode(scene: Any, result: Result, member: str) -> Any:
     node.SetAttribute(_MARK, "1")
     node.SetHideFromEditors(True)
     node.SetSaveWithScene(False)
-    fine = _finely(result.map(member, opposite=False))
-    geometry.setVolumeImage(node, diagnosis_folder.attention_label(fine))
+    attention = result.map(member, opposite=False)
+    geometry.setVolumeImage(node, diagnosis_folder.attention_label(attention, _fine(attention)))
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSaveWithScene(False)
     node.GetDisplayNode().SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
     return node
 
 
-def _finely(image: sitk.Image) -> sitk.Image:
-    """Return a map on cubes of `_MAP_STEP_MM` between its outermost points, linear."""
+def _fine(image: sitk.Image) -> sitk.Image:
+    """Return a grid of cubes of `_MAP_STEP_MM` between the outermost points of a map."""
     extent = (np.array(image.GetSize()) - 1) * np.array(image.GetSpacing())
-    size = (np.floor(extent / _MAP_STEP_MM) + 1).astype(int).tolist()
-    spacing = [_MAP_STEP_MM] * 3
-    return sitk.Resample(
-        image, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), spacing, image.GetDirection()
-    )
+    grid = sitk.Image((np.floor(extent / _MAP_STEP_MM) + 1).astype(int).tolist(), sitk.sitkUInt8)
+    grid.SetSpacing([_MAP_STEP_MM] * 3)
+    grid.SetOrigin(image.GetOrigin())
+    grid.SetDirection(image.GetDirection())
+    return grid
 
 
 def _showSegments(scene: Any, result: Result, row: Row) -> None:

@@ -6,13 +6,14 @@ Masks, attention layer and maps are nodes of their own; a result node holds them
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
 
 from .. import diagnosis_folder
 from ..diagnosis import RESEARCH_USE_ONLY, Diagnosis
+from ..progress import finished
 from ..segments import INFECTION, SEGMENTS, Segment
 from ..summary import Summary
 from . import geometry
@@ -21,19 +22,15 @@ from .result import Result, createResult, removeNodes
 
 LUNG_WINDOW, LUNG_LEVEL = 1500.0, -600.0
 STUDY_NAME = "Dual-sampling diagnosis"
+Value = TypeVar("Value")
+_SLICES_A_STEP = 64
 INFECTION_FILL = 0.1
 """Opacity of the infection's fill in slice views; the lungs are outlines alone, so that the CT stays readable."""
 
 
 def addDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Result:
     """Add all that was found in a CT to a scene, under the study of the CT (see `addingDiagnosis`)."""
-    steps = addingDiagnosis(scene, ctNode, diagnosis)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    return finished(addingDiagnosis(scene, ctNode, diagnosis))
 
 
 def addingDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Generator[str, None, Result]:
@@ -62,10 +59,12 @@ def addingDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Generator[
             _addSegment(segmentation, segment, mask)
             yield "adding lungs and infection"
         attention = _add(scene, added, "vtkMRMLLabelMapVolumeNode", "attention")
-        _fillAttention(attention, diagnosis)
+        labelling = _labelling(diagnosis.attention, found.infection)
+        attention.SetAndObserveImageData(geometry.imageData((yield from _named(labelling, "adding attention"))))
+        attention.SetIJKToRASMatrix(geometry.toMatrix(geometry.ijkToRas(found.infection)))
         attention.CreateDefaultDisplayNodes()
         attention.GetDisplayNode().SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
-        yield "adding attention and table"
+        yield "adding maps and table"
         maps = {}
         for name, pair in _maps(diagnosis).items():
             maps[name] = _add(scene, added, "vtkMRMLVectorVolumeNode", f"attention map {name}")
@@ -107,23 +106,39 @@ def refillAttention(attentionNode: Any, attention: sitk.Image) -> None:
 
     Voxels outside the map's grid become 0.
     """
-    grid = geometry.volumeGrid(attentionNode)
-    attentionNode.SetAndObserveImageData(geometry.imageData(_labels(attention, grid)))
+    labels = finished(_labelling(attention, geometry.volumeGrid(attentionNode)))
+    attentionNode.SetAndObserveImageData(geometry.imageData(labels))
 
 
-def _labels(attention: sitk.Image, grid: sitk.Image) -> np.ndarray:
-    """Return round(100 A^) as uint8 [k, j, i] on a grid; only the part that the map's box reaches is computed."""
+def _labelling(attention: sitk.Image, grid: sitk.Image) -> Generator[None, None, np.ndarray]:
+    """Compute round(100 A^) as uint8 [k, j, i] on a grid, some slices a step; the array is the generator's value.
+
+    Only the part that the map's box reaches is computed.
+    """
     labels = np.zeros(grid.GetSize()[::-1], np.uint8)
     start, size = _reach(attention, grid)
     if min(size) > 0:
-        part = sitk.Image(size, sitk.sitkUInt8)
-        part.SetSpacing(grid.GetSpacing())
-        part.SetDirection(grid.GetDirection())
-        part.SetOrigin(grid.TransformIndexToPhysicalPoint(start))
-        on_part = sitk.Resample(attention, part, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-        box = tuple(slice(a, a + n) for a, n in zip(start[::-1], size[::-1], strict=True))
-        labels[box] = sitk.GetArrayFromImage(diagnosis_folder.attention_label(on_part))
+        i, j = (slice(a, a + n) for a, n in zip(start[:2], size[:2], strict=True))
+        for k in range(start[2], start[2] + size[2], _SLICES_A_STEP):
+            count = min(_SLICES_A_STEP, start[2] + size[2] - k)
+            slab = sitk.Image([*size[:2], count], sitk.sitkUInt8)
+            slab.SetSpacing(grid.GetSpacing())
+            slab.SetDirection(grid.GetDirection())
+            slab.SetOrigin(grid.TransformIndexToPhysicalPoint([*start[:2], k]))
+            labels[k : k + count, j, i] = sitk.GetArrayFromImage(diagnosis_folder.attention_label(attention, slab))
+            yield
     return labels
+
+
+def _named(steps: Generator[None, None, Value], stage: str) -> Generator[str, None, Value]:
+    """Yield a stage's name at each step."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
+        yield stage
 
 
 def _reach(image: sitk.Image, grid: sitk.Image) -> tuple[list[int], list[int]]:
@@ -142,13 +157,6 @@ def _add(scene: Any, added: list[Any], className: str, name: str) -> Any:
     node = scene.AddNewNodeByClass(className, scene.GenerateUniqueName(name))
     added.append(node)
     return node
-
-
-def _fillAttention(node: Any, diagnosis: Diagnosis) -> None:
-    """Make a label volume the attention layer: A^ of the decision on the CT's grid, value round(100 A^)."""
-    grid = diagnosis.segmentation.infection
-    node.SetAndObserveImageData(geometry.imageData(_labels(diagnosis.attention, grid)))
-    node.SetIJKToRASMatrix(geometry.toMatrix(geometry.ijkToRas(grid)))
 
 
 def _maps(diagnosis: Diagnosis) -> dict[str, sitk.Image]:
