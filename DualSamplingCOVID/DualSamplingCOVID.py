@@ -85,6 +85,8 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
+        self.addObserver(scene, scene.StartSaveEvent, self.onSceneStartSave)
+        self.addObserver(scene, scene.EndSaveEvent, self.onSceneEndSave)
         slicer.app.connect("aboutToQuit()", self.onQuit)
 
     def resourcePath(self, filename):
@@ -102,7 +104,7 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def enter(self):
         """Show what the scene holds now."""
         if self.analyzeTab is not None:
-            self.analyzeTab.refresh()
+            self.analyzeTab.enter()
 
     def exit(self):
         """Give the user's layout back."""
@@ -112,6 +114,14 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def onSceneStartClose(self, caller=None, event=None):
         """End the work that belongs to the scene."""
         self.analyzeTab.close()
+
+    def onSceneStartSave(self, caller=None, event=None):
+        """Save the scene in the user's own layout."""
+        self.analyzeTab.beforeSave()
+
+    def onSceneEndSave(self, caller=None, event=None):
+        """Go on as before."""
+        self.analyzeTab.afterSave()
 
     def onSceneChanged(self, caller=None, event=None):
         """Show what the scene holds after it was closed or another one came in."""
@@ -167,9 +177,14 @@ class DualSamplingCOVIDLogic(ScriptedLoadableModuleLogic):
             The `Result`: `.summary` says what was found, `.segmentation` and `.attention` are its nodes.
 
         Raises:
-            DualSamplingCOVIDLib.errors.UserError: one clear line says what is wrong with CT, bundle or computer.
+            DualSamplingCOVIDLib.errors.UserError: one clear line says what is wrong with CT, bundle or computer, or
+                which package is missing.
         """
         import dataclasses
+
+        from DualSamplingCOVIDLib.panel import packages
+
+        packages.requireForAnalyze()
 
         from DualSamplingCOVIDLib import analysis
         from DualSamplingCOVIDLib.bundle import load_bundle

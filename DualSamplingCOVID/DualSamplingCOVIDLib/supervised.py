@@ -7,6 +7,7 @@ started through a launcher that stands between the two; for the same reason the 
 the process id, as JSON.
 """
 
+import _thread
 import json
 import os
 import signal
@@ -37,7 +38,10 @@ def main(lease: Path, arguments: list[str]) -> int:
 def _watch(lease: Path) -> None:
     while _holds(lease):
         time.sleep(POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGINT)
+    if os.name == "posix":
+        os.kill(os.getpid(), signal.SIGINT)  # it also ends a call that waits
+    else:
+        _thread.interrupt_main()  # os.kill would end the process without its clean-up there
     time.sleep(GRACE_SECONDS)
     if hasattr(os, "killpg"):
         os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -108,17 +109,85 @@ def test_a_ct_under_a_rotation_is_analysed_as_it_lies_in_the_world(study):
     assert hu < -500
 
 
-def test_a_sheared_ct_is_resampled_and_says_so(study, recorded_folder, tmp_path, monkeypatch):
-    worker(tmp_path, monkeypatch, recorded(recorded_folder))
+def test_a_sheared_and_shifted_ct_keeps_its_lungs_and_says_that_it_was_resampled(study):
     ct = study.loadCt()
+    straight = study.analyze().summary
     transform = study.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "gantry")
     shear = np.eye(4)
-    shear[1, 2] = 0.1
+    shear[1, 2] = 0.05
+    shear[:3, 3] = 130, -40, 150
     transform.SetMatrixTransformToParent(geometry.toMatrix(shear))
     ct.SetAndObserveTransformNodeID(transform.GetID())
+    study.host.dialogs.will(pressing("Keep both"))
     result = study.analyze()
     assert "transform-resampled" in [finding.code for finding in result.summary.findings]
     assert "bends or shears" in study.ui.detailsLabel.text
+    for before, after in zip(straight.sides, result.summary.sides, strict=True):
+        assert after.lung_ml == pytest.approx(before.lung_ml, rel=0.02)
+    assert result.summary.decision.ratio == pytest.approx(straight.decision.ratio, rel=0.1)
+    assert_hot_and_plain(study, result)
+
+
+def test_a_ct_under_a_bending_transform_is_shown_and_analysed_in_one_place(study):
+    ct = study.loadCt()
+    grid = slicer.vtkMRMLGridTransformNode()
+    study.scene.AddNode(grid)
+    array = np.zeros((9, 9, 9, 3))
+    array[..., 0] = 12.0 * np.sin(np.linspace(0, np.pi, 9))[:, None, None]
+    displacement = sitk.DisplacementFieldTransform(displaced(array))
+    path = study.host.app.temporaryPath + "/bend.h5"
+    sitk.WriteTransform(displacement, path)
+    storage = grid.CreateDefaultStorageNode()
+    storage.SetFileName(path)
+    assert storage.ReadData(grid)
+    Path(path).unlink()
+    ct.SetAndObserveTransformNodeID(grid.GetID())
+    result = study.analyze()
+    assert "transform-resampled" in [finding.code for finding in result.summary.findings]
+    assert_hot_and_plain(study, result)
+
+
+def displaced(array: np.ndarray) -> sitk.Image:
+    """A displacement field (LPS mm, [k, j, i, 3]) over the phantom and beyond."""
+    image = sitk.GetImageFromArray(array, isVector=True)
+    ct = a_phantom()
+    extent = np.array(ct.GetSize()) * np.array(ct.GetSpacing())
+    image.SetSpacing((1.5 * extent / 8).tolist())
+    image.SetOrigin((np.array(ct.GetOrigin()) - 0.25 * extent).tolist())
+    return image
+
+
+def test_a_ct_that_moved_since_is_told_and_not_reported(quick, tmp_path):
+    ct = quick.loadCt()
+    result = quick.analyze()
+    transform = quick.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+    transform.SetMatrixTransformToParent(
+        geometry.toMatrix(np.array([[1.0, 0, 0, 60], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
+    )
+    ct.SetAndObserveTransformNodeID(transform.GetID())
+    quick.widget.enter()
+    assert result.isCtMoved and "moved since" in quick.ui.messageLabel.text
+    quick.host.dialogs.will(str(tmp_path))
+    quick.host.click(quick.ui.saveReportButton)
+    quick.finish(20)
+    assert "moved since" in quick.ui.messageLabel.text and not list(tmp_path.glob("*report*"))
+    ct.SetAndObserveTransformNodeID(None)
+    assert not result.isCtMoved
+
+
+def test_masks_that_were_edited_are_not_reported_under_the_old_answer(quick, tmp_path):
+    quick.loadCt()
+    result = quick.analyze()
+    infection = geometry.segmentImage(result.segmentation, "infection")
+    result.segmentation.GetSegmentation().RemoveSegment("infection")
+    smaller = sitk.BinaryErode(infection, [1, 1, 1])
+    result.segmentation.AddSegmentFromBinaryLabelmapRepresentation(
+        geometry.orientedMask(smaller), "infection", (0.2, 0.9, 0.2), "infection"
+    )
+    quick.host.dialogs.will(str(tmp_path))
+    quick.host.click(quick.ui.saveReportButton)
+    quick.finish(20)
+    assert "edited since" in quick.ui.messageLabel.text and not list(tmp_path.glob("*report*"))
 
 
 def test_the_button_says_what_is_missing(study):
@@ -227,8 +296,8 @@ def test_layouts_change_and_the_users_own_comes_back(quick):
     assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
     quick.host.click(quick.ui.userLayoutButton)
     assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
-    quick.host.click(quick.ui.readingButton)
-    slicer.util.selectModule("Data") if hasattr(slicer.modules, "data") else quick.widget.exit()
+    quick.host.click(quick.ui.fourUpButton)
+    quick.widget.exit()
     assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 
 
@@ -281,6 +350,8 @@ def test_a_second_ct_gets_its_own_results(quick):
     assert first.segmentation is not second.segmentation
     assert quick.ui.resultSelector.count == 2
     quick.host.choose(quick.ui.resultSelector, 0)
+    assert first.segmentation.GetDisplayNode().GetVisibility()
+    assert not second.segmentation.GetDisplayNode().GetVisibility()
     composite = quick.scene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
     assert composite.GetBackgroundVolumeID() == first.ct.GetID()
     assert composite.GetLabelVolumeID() == first.attention.GetID()
@@ -293,7 +364,10 @@ def test_results_come_back_with_a_saved_scene(quick, tmp_path):
     told = quick.analyze().summary
     headline, details = quick.ui.headlineLabel.text, quick.ui.detailsLabel.text
     headless._writeBundle(quick.scene, tmp_path / "study.mrb")
+    layout = quick.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    assert layout.GetViewArrangement() == views.READING_LAYOUT  # saved in the user's own, and back again
     quick.host.closeScene()
+    assert layout.GetViewArrangement() != views.READING_LAYOUT
     assert "No result yet" in quick.ui.headlineLabel.text
     assert quick.scene.ReadFromMRB(str(tmp_path / "study.mrb"))
     quick.host.wait(lambda: quick.ui.headlineLabel.text == headline)
@@ -317,6 +391,8 @@ def test_existing_segments_replace_the_segmenter(study):
     second = study.analyze()
     assert second.summary.segmenter.name == "given masks"
     assert second.summary.decision.ratio == pytest.approx(first.summary.decision.ratio, rel=0.02)
+    for before, after in zip(first.summary.sides, second.summary.sides, strict=True):
+        assert after.lung_ml == pytest.approx(before.lung_ml, rel=1e-3)
     assert second.ct is ct
 
 
@@ -360,6 +436,8 @@ def test_a_patients_name_leaves_the_scene_nowhere(study, tmp_path, monkeypatch):
     study.finish()
     files = [path for path in tmp_path.rglob("*") if path.is_file() and "bin" not in path.parts]
     assert len(files) > 15 and len([path for path in tmp_path.iterdir() if path.name.startswith("kept")]) == 2
+    with zipfile.ZipFile(tmp_path / "dual-sampling-report" / "scene.mrb") as archive:
+        assert all(b"Zyxwvut" not in archive.read(name) for name in archive.namelist())
     for path in files:
         assert b"Zyxwvut" not in path.read_bytes() and "Zyxwvut" not in str(path), path
     assert "Zyxwvut" not in study.ui.logBox.plainText

@@ -15,6 +15,7 @@ from DualSamplingCOVIDLib.panel import job as jobs
 from DualSamplingCOVIDLib.scene.result import results
 from panel.study import recorded, worker
 
+QTimer = pytest.importorskip("PySide6.QtCore", reason="PySide6-Essentials is not installed").QTimer
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 SLEEPER = """
@@ -90,6 +91,27 @@ def test_cancel_while_the_results_come_in(clean, recorded_folder, tmp_path, monk
     stage(clean, "adding lungs")
     clean.host.click(clean.ui.analyzeButton)
     clean.finish(5)
+    assert clean.ui.messageLabel.text == "Cancelled: nothing was changed."
+
+
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_cancel_at_every_step_of_the_import(clean, recorded_folder, tmp_path, monkeypatch, steps):
+    worker(tmp_path, monkeypatch, recorded(recorded_folder))
+    seen = []
+    adding = jobs.nodes.addingDiagnosis
+
+    def counting(*arguments):
+        inner = adding(*arguments)
+        for step in inner:
+            seen.append(step)
+            if len(seen) == steps:
+                QTimer.singleShot(0, lambda: clean.ui.analyzeButton.click())
+            yield step
+
+    monkeypatch.setattr(jobs.nodes, "addingDiagnosis", counting)
+    clean.start()
+    clean.finish(20)
+    assert len(seen) == steps
     assert clean.ui.messageLabel.text == "Cancelled: nothing was changed."
 
 
@@ -182,6 +204,25 @@ def test_closing_the_scene_ends_the_work(study, tmp_path, monkeypatch):
     assert_no_leftovers()
     assert study.ui.analyzeButton.text == "Analyze" and not study.ui.analyzeButton.enabled
     assert results(study.scene) == []
+
+
+def test_closing_the_scene_while_the_worker_talks_raises_nothing(study, tmp_path, monkeypatch):
+    worker(tmp_path, monkeypatch, SLEEPER.replace("sleep 0.05", 'echo "a line"; echo "another" >&2; sleep 0.001'))
+    study.loadCt()
+    study.start()
+    stage(study, "asking the networks")
+    study.host.closeScene()
+    study.host.wait(None, 0.3)
+    assert_no_leftovers()
+
+
+def test_leaving_slicer_ends_the_work(study, tmp_path, monkeypatch):
+    worker(tmp_path, monkeypatch, SLEEPER)
+    study.loadCt()
+    study.start()
+    stage(study, "asking the networks")
+    study.widget.onQuit()
+    assert_no_leftovers()
 
 
 def test_closing_the_module_ends_the_work(study, tmp_path, monkeypatch):

@@ -6,12 +6,10 @@ import sys
 import threading
 from pathlib import Path
 
-import SimpleITK as sitk
-
 from .. import resources
-from ..ct import read_ct, read_mask
+from ..ct import read_ct, read_lungs, read_mask
 from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis
-from ..errors import BundleError, InputError
+from ..errors import BundleError
 from ..segmentation import GivenMasks, Segmenter, segmenter
 from . import output, parts, reporter
 
@@ -25,7 +23,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="trained bundle (default: phantom-demo)")
     parser.add_argument("--segmenter", default="threshold", metavar="NAME")
-    parser.add_argument("--lungs", type=Path, metavar="FILE", help="lung mask on the CT's grid to use instead")
+    parser.add_argument(
+        "--lungs", type=Path, metavar="FILE", help="lung mask on the CT's grid: 1 right and 2 left, or one value"
+    )
     parser.add_argument("--infection", type=Path, metavar="FILE", help="infection mask on the CT's grid, likewise")
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -51,9 +51,8 @@ def run(options: argparse.Namespace) -> None:
     ct = read_ct(options.input, options.series)
     parts.import_ahead(options.write)
     if options.lungs or options.infection:
-        lungs, infection = (read_mask(path, ct.image) if path else None for path in (options.lungs, options.infection))
-        if lungs is not None and not sitk.GetArrayViewFromImage(lungs).any():
-            raise InputError(f"{options.lungs}: empty lung mask")
+        lungs = read_lungs(options.lungs, ct.image) if options.lungs else None
+        infection = read_mask(options.infection, ct.image) if options.infection else None
         back_end = GivenMasks(back_end, lungs=lungs, infection=infection)
     diagnosis = analysis.analyze(ct, bundle, back_end, options.device, progress, str(options.input))
 

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     diagnosis = diagnosis_folder.load(options.diagnosis)
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
-    if ct.image.GetSize() != diagnosis.segmentation.infection.GetSize():
+    if ct.sha256 != diagnosis.ct_sha256:
         raise InputError(f"{options.input}: the diagnosis in {options.diagnosis} is of another CT")
     parts.import_ahead(options.write)
     with output.whole(options.output, options.overwrite) as folder:

@@ -3,7 +3,7 @@
 from .access import check_name
 from .quality import CHECKS, Check, SliceFacts, check_lungs, check_volume, quality_table_markdown
 from .quiet import quiet
-from .reading import CT, read_ct, read_mask
+from .reading import CT, read_ct, read_lungs, read_mask
 
 __all__ = [
     "CHECKS",
@@ -16,5 +16,6 @@ __all__ = [
     "quality_table_markdown",
     "quiet",
     "read_ct",
+    "read_lungs",
     "read_mask",
 ]

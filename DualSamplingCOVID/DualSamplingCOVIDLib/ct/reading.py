@@ -78,6 +78,23 @@ def read_mask(path: Path, like: sitk.Image) -> sitk.Image:
     Raises:
         InputError: the file cannot be read, or its geometry is not that of `like`.
     """
+    return _image_like(_mask_voxels(path, like) != 0, like)
+
+
+def read_lungs(path: Path, like: sitk.Image) -> sitk.Image:
+    """Read a mask of the lungs, uint8 on the grid of `like`: 1 right and 2 left where the file says so, else 1.
+
+    Raises:
+        InputError: the file cannot be read, its geometry is not that of `like`, or it is empty.
+    """
+    voxels = _mask_voxels(path, like)
+    if not voxels.any():
+        raise InputError(f"{path}: empty lung mask")
+    sides = set(np.unique(voxels)) == {0, 1, 2}
+    return _image_like(voxels if sides else voxels != 0, like)
+
+
+def _mask_voxels(path: Path, like: sitk.Image) -> np.ndarray:
     path = Path(path)
     check_access(path)
     if path.is_dir():
@@ -88,7 +105,11 @@ def read_mask(path: Path, like: sitk.Image) -> sitk.Image:
     values = sitk.GetArrayViewFromImage(mask)
     if not np.isfinite(values).all():
         raise InputError(f"{path}: the mask holds NaN or infinite voxels")
-    result = sitk.GetImageFromArray((values != 0).astype(np.uint8))
+    return np.array(values)
+
+
+def _image_like(voxels: np.ndarray, like: sitk.Image) -> sitk.Image:
+    result = sitk.GetImageFromArray(voxels.astype(np.uint8))
     result.CopyInformation(like)
     return result
 

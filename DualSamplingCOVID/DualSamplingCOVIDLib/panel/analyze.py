@@ -12,6 +12,7 @@ import slicer
 from .. import __version__
 from ..diagnosis import RESEARCH_USE_ONLY
 from ..errors import UserError
+from ..scene import views
 from ..scene.result import Result, results
 from . import packages
 from .answer import AnswerView, saveTable
@@ -19,6 +20,7 @@ from .inputs import Inputs
 from .job import Job
 from .overlay import OverlayControls
 from .settings import Parameters, Preferences
+from .slots import connect
 from .translation import _
 
 _ERROR, _PLAIN = "color: #B00020; font-weight: bold;", ""
@@ -50,12 +52,16 @@ class AnalyzeTab:
         self._cancelling = False
         self._inputs = Inputs(ui, preferences, self._parameters, self.update)
         self._results: list[Result] = []
-        ui.analyzeButton.connect("clicked(bool)", self._onAnalyze)
-        ui.resultSelector.connect("activated(int)", self._onResult)
-        ui.saveTableButton.connect("clicked(bool)", self._onSaveTable)
-        ui.saveReportButton.connect("clicked(bool)", self._onSaveReport)
-        ui.removeResultButton.connect("clicked(bool)", self._onRemove)
-        ui.copyPackagesButton.connect("clicked(bool)", self._onCopyPackages)
+        self._isEntered = self._wasReading = False
+        for widget, signal, slot in (
+            (ui.analyzeButton, "clicked(bool)", self._onAnalyze),
+            (ui.resultSelector, "activated(int)", self._onResult),
+            (ui.saveTableButton, "clicked(bool)", self._onSaveTable),
+            (ui.saveReportButton, "clicked(bool)", self._onSaveReport),
+            (ui.removeResultButton, "clicked(bool)", self._onRemove),
+            (ui.copyPackagesButton, "clicked(bool)", self._onCopyPackages),
+        ):
+            connect(widget, signal, slot, self._tell)
         ui.aboutLabel.text = about()
         ui.packageLabel.text = packages.packageInformation()
         self.refresh()
@@ -65,10 +71,18 @@ class AnalyzeTab:
         """Whether a job is at work."""
         return self._job.isRunning
 
+    def enter(self) -> None:
+        """Show what the scene holds: the module is entered."""
+        self._isEntered = True
+        self.refresh()
+
     def refresh(self) -> None:
-        """Show what the scene holds: after it was opened, and when the module is entered."""
-        self._inputs.chooseFirstCt()
+        """Show what the scene holds, after it was opened or another one came in."""
+        views.registerLayout(slicer.mrmlScene)
+        self._inputs.refresh()
         self._readResults(self._parameters().result)
+        if self._results:
+            self._unfold()
         self.update()
 
     def update(self) -> None:
@@ -79,15 +93,28 @@ class AnalyzeTab:
         ui.analyzeButton.text = _("Cancel") if running else _("Analyze")
         ui.analyzeButton.enabled = not self._cancelling and not problem
         ui.analyzeButton.toolTip = problem or (_("Stop the work; nothing is changed.") if running else _("Start."))
-        for name in ("stageLabel", "progressBar"):
-            getattr(ui, name).setVisible(running)
+        ui.progressBar.setVisible(running)
+        ui.stageLabel.setVisible(running or bool(problem))
+        if problem:
+            ui.stageLabel.text = problem
         for button in (ui.saveReportButton, ui.removeResultButton):
             button.enabled = not running and self._shown() is not None
         ui.saveTableButton.enabled = self._shown() is not None
 
     def leave(self) -> None:
         """Give the user's layout back: the module is left."""
+        self._isEntered = False
         self._overlay.leave()
+
+    def beforeSave(self) -> None:
+        """Give the user's layout back while the scene is saved: elsewhere nobody knows ours."""
+        self._wasReading = views.currentLayout(slicer.mrmlScene) == views.READING_LAYOUT
+        self._overlay.leave()
+
+    def afterSave(self) -> None:
+        """Go on reading."""
+        if self._wasReading and self._isEntered:
+            self._overlay.showReading()
 
     def close(self) -> None:
         """End the work and let go of the scene: it closes, or the module does."""
@@ -98,7 +125,7 @@ class AnalyzeTab:
 
     def onProgress(self, stage: str, fraction: float) -> None:
         """Show the stage at work and how much of it is done."""
-        self._ui.stageLabel.text = _("Cancelling...") if self._cancelling else _(stage).capitalize()
+        self._ui.stageLabel.text = _("Cancelling...") if self._cancelling else _(stage[:1].upper() + stage[1:])
         self._ui.progressBar.value = round(1000 * min(max(fraction, 0.0), 1.0))
 
     def onLine(self, text: str) -> None:
@@ -113,10 +140,13 @@ class AnalyzeTab:
             self._parameters().result = value.node
             self._readResults(value.node, isNew=True)
             self._ui.inputSection.collapsed = True
-            self._ui.resultSection.collapsed = self._ui.overlaySection.collapsed = False
+            self._unfold()
         else:
             self._tell(_("The report was written to {folder}").format(folder=value), isError=False)
         self.update()
+
+    def _unfold(self) -> None:
+        self._ui.resultSection.collapsed = self._ui.overlaySection.collapsed = False
 
     def onCancelled(self) -> None:
         """Show that nothing was changed."""
@@ -141,6 +171,9 @@ class AnalyzeTab:
             packages.ensureForAnalyze()
         except packages.PackageProblem as problem:
             self._tell(str(problem))
+            return
+        self.update()
+        if self._inputs.problem():  # the installation may have taken long enough for the scene to change
             return
         before = results(slicer.mrmlScene, self._inputs.ct)
         replaced = self._askReplace(before) if before else ()
@@ -237,8 +270,8 @@ class AnalyzeTab:
         selector.clear()
         for index, result in enumerate(self._results):
             ct = result.ct.GetName() if result.ct is not None else _("deleted CT")
-            selector.addItem(_("Result {n} of {ct}").format(n=index + 1, ct=ct))
-        selector.setVisible(len(self._results) > 1)
+            selector.addItem(_("{n}: result of {ct}").format(n=index + 1, ct=ct))
+        selector.setVisible(bool(self._results))
         nodes = [result.node for result in self._results]
         index = nodes.index(chosen) if chosen in nodes else len(nodes) - 1
         selector.setCurrentIndex(index)
@@ -246,7 +279,7 @@ class AnalyzeTab:
 
     def _show(self, result: Result | None, isNew: bool) -> None:
         self._answer.show(result.summary if result is not None else None)
-        self._overlay.show(result, isNew)
+        self._overlay.show(result, isNew, self._isEntered)
 
     def _shown(self) -> Result | None:
         index = int(self._ui.resultSelector.currentIndex)
@@ -256,6 +289,7 @@ class AnalyzeTab:
         self._ui.messageLabel.text = sentence
         self._ui.messageLabel.styleSheet = _ERROR if isError else _PLAIN
         self._ui.messageLabel.setVisible(bool(sentence))
+        slicer.util.showStatusMessage(sentence, 10000)  # the panel may be scrolled down
         if sentence and isError:
             self._ui.logBox.appendPlainText(sentence)
 

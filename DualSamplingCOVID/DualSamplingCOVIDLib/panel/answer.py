@@ -12,7 +12,7 @@ from ..errors import ResourceError
 from ..summary import NO_EVIDENCE, Bar, Network, Summary, across_the_cut_off, headline, percent
 from .translation import _
 
-_TONES = {True: "#B5651D", False: "#33658A"}
+_TONES = {True: "#E8A662", False: "#8FB8DE"}
 """Warm on the side of COVID-19, cool on that of CAP: neither red nor green, which would read as good and bad."""
 _COLUMNS = ("", "Lung (ml)", "Infection (ml)", "Infected")
 
@@ -46,6 +46,7 @@ class AnswerView:
             ui.headlineLabel.styleSheet = ""
             ui.researchLabel.text = ""
             ui.detailsLabel.text = ""
+            ui.researchLabel.setVisible(False)
             ui.volumesTable.setVisible(False)
             return
         ui.headlineLabel.text = headline(summary.decision)
@@ -54,6 +55,7 @@ class AnswerView:
             notice=f"{RESEARCH_USE_ONLY}.", source=summary.bundle.learned_from
         )
         ui.researchLabel.styleSheet = "font-weight: bold; padding: 4px; border: 1px solid palette(mid);"
+        ui.researchLabel.setVisible(True)
         ui.detailsLabel.text = details(summary)
         self._showVolumes(summary)
 
@@ -105,29 +107,24 @@ def details(summary: Summary) -> str:
     """Return the ratio with its segmenter, the evidence of each network and the quality findings, as rich text."""
     decision, segmenter = summary.decision, summary.segmenter
     limits = segmenter.cut_offs
-    lines = [
-        _(
-            "Infection <b>{ratio}</b> of the lungs: stratum <b>{stratum}</b> (small below {small}, large above {large})"
-        ).format(
-            ratio=percent(decision.ratio),
-            stratum=decision.stratum,
-            small=percent(limits.small),
-            large=percent(limits.large),
-        ),
-        _("Masks by the segmenter {name} {version}; detection limit {limit}").format(
-            name=html.escape(segmenter.name),
-            version=html.escape(segmenter.version),
-            limit=percent(segmenter.detection_limit),
-        ),
-    ]
+    infected = _("Infection <b>{ratio}</b> of the lungs").format(ratio=percent(decision.ratio))
+    if summary.applies:
+        stratum = _("stratum <b>{stratum}</b> (small below {small}, large above {large})")
+        infected += ": " + stratum.format(
+            stratum=decision.stratum, small=percent(limits.small), large=percent(limits.large)
+        )
+    made = _("Masks: {name} {version}").format(name=html.escape(segmenter.name), version=html.escape(segmenter.version))
+    if segmenter.detection_limit:
+        made += _("; detection limit {limit}").format(limit=percent(segmenter.detection_limit))
+    lines = [infected, made]
     across = across_the_cut_off(decision, segmenter)
     if across:
         lines.append(html.escape(across))
     lines += [peak(network, opposite=False, escape=True) for network in summary.networks]
     if summary.findings:
-        lines += [_("Quality: {message}").format(message=html.escape(f.message)) for f in summary.findings]
+        lines += [_("Note: {message}").format(message=html.escape(f.message)) for f in summary.findings]
     else:
-        lines.append(_("Quality: nothing remarkable was found."))
+        lines.append(_("Nothing remarkable was found about the CT's quality."))
     return "".join(f"<p style='margin: 2px 0'>{line}</p>" for line in lines)
 
 

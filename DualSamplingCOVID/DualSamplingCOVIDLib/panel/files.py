@@ -55,7 +55,8 @@ def exporting(
         yield _("exporting the masks")
         lungs = export.exportSegment(given.segmentation, given.rightLung, exported.image)
         if given.leftLung:
-            lungs = lungs | export.exportSegment(given.segmentation, given.leftLung, exported.image)
+            left = export.exportSegment(given.segmentation, given.leftLung, exported.image)
+            lungs = lungs + 2 * sitk.And(left, sitk.Equal(lungs, 0))
         write(lungs, folder / LUNGS)
         write(export.exportSegment(given.segmentation, given.infection, exported.image), folder / INFECTION)
         arguments += ["--lungs", str(folder / LUNGS), "--infection", str(folder / INFECTION)]
@@ -87,8 +88,11 @@ def exportingResult(folder: Path, result: Result) -> Generator[str, None, list[s
 
     Raises:
         KeyError: a part of the result was deleted from the scene.
+        ValueError: the CT was moved or the masks were edited since the analysis.
         ResourceError: the disk is full.
     """
+    if result.isCtMoved:
+        raise ValueError(_("The CT was moved since it was analysed: analyse it again, or move it back."))
     yield _("exporting the CT")
     write(export.exportCt(result.ct).image, folder / CT)
     yield _("exporting the result")
@@ -122,3 +126,22 @@ def write(image: sitk.Image, path: Path) -> None:
         raise full from error
     if path.stat().st_size < size:  # not every writer says that the disk is full
         raise full
+
+
+def moving(made: Path, output: Path) -> Generator[str, None, Path]:
+    """Bring a whole folder where the user wants it; what is half-way there is taken back.
+
+    Raises:
+        ResourceError: the disk there is full, or nobody may write to it.
+    """
+    yield _("writing the report")
+    aside = output.with_name(f".{output.name}-part")
+    try:
+        shutil.copytree(made, aside)
+        aside.rename(output)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ResourceError(_("{folder}: cannot be written: {reason}").format(folder=output, reason=reason)) from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return output

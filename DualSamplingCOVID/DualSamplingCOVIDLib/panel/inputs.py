@@ -6,6 +6,8 @@ import html
 from collections.abc import Callable
 from typing import Any
 
+import slicer
+
 from ..bundle import Bundle
 from ..scene import export
 from ..segments import INFECTION, LEFT_LUNG, RIGHT_LUNG
@@ -92,7 +94,16 @@ class Inputs:
             )
         return Analysis(self.ct, str(bundle.folder), _data(self._ui.deviceSelector), given, replaced)
 
-    def chooseFirstCt(self) -> None:
+    def refresh(self) -> None:
+        """Read the scene's choices: CT, bundle, and the segments that are there now."""
+        self._chooseCt()
+        chosen = self._parameters().bundle
+        if chosen:
+            self._ui.bundleSelector.setCurrentIndex(max(0, self._ui.bundleSelector.findData(chosen)))
+        if self._givesMasks():
+            self._onSegmentation(self._ui.segmentationSelector.currentNode())
+
+    def _chooseCt(self) -> None:
         """Choose the CT of the scene's parameters, or the first volume that may be a chest CT."""
         remembered = self._parameters().ct
         if remembered is not None and export.looksLikeChestCt(remembered):
@@ -134,7 +145,8 @@ class Inputs:
         return _data(self._ui.maskSelector) == _GIVEN
 
     def _onCt(self, node: Any = None) -> None:
-        self._parameters().ct = node
+        if not slicer.mrmlScene.IsClosing():  # a parameter node made now would stay in the emptied scene
+            self._parameters().ct = node
         self._changed()
 
     def _onBundle(self, _index: int = 0) -> None:
@@ -165,12 +177,14 @@ class Inputs:
             (ui.leftLungSelector, LEFT_LUNG.identifier, True),
             (ui.infectionSelector, INFECTION.identifier, False),
         ):
+            chosen = _data(selector)
             selector.blockSignals(True)
             selector.clear()
             selector.addItem(_("none: one segment holds both") if optional else _("choose..."), _NONE)
             for identifier, name in segments:
                 selector.addItem(name, identifier)
-            selector.setCurrentIndex(max(0, selector.findData(own)))
+            before = selector.findData(chosen) if chosen else -1
+            selector.setCurrentIndex(before if before > 0 else max(0, selector.findData(own)))
             selector.blockSignals(False)
         self._changed()
 

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 
 from ..errors import UserError
 from ..scene import nodes
+from ..scene.export import isMoved, placeInWorld
 from ..scene.result import Result
 from . import files
+from .slots import sentence
 from .steps import Steps
 from .translation import _
 from .worker import Outcome, Worker
@@ -81,24 +83,27 @@ class Job:
         if folder is None:
             return
 
+        place = placeInWorld(analysis.ct)
+
         def start(exported: Any) -> None:
             arguments, findings = exported
             output = folder / files.OUTPUT
-            self._afterWorker = lambda: self._run(self._importing(output, findings, analysis), self._done)
+            self._afterWorker = lambda: self._run(self._importing(output, findings, place, analysis), self._done)
             options = ["--output", str(output), "--bundle", analysis.bundle, "--device", analysis.device]
             self._worker.start(["analyze", *arguments, *options, "--write", "masks,maps"], folder)
 
         self._run(files.exporting(folder, analysis.ct, analysis.given), start)
 
     def saveReport(self, result: Result, output: Path) -> None:
-        """Write the folder that the command line writes, of a result in the scene; an existing one is replaced."""
+        """Write the folder that the command line writes, of a result in the scene; it appears whole or not at all."""
         folder = self._begin()
         if folder is None:
             return
 
         def start(arguments: Any) -> None:
-            self._afterWorker = lambda: self._done(output)
-            self._worker.start(["report", *arguments, "--output", str(output), "--overwrite"], folder)
+            made = folder / files.OUTPUT
+            self._afterWorker = lambda: self._run(files.moving(made, output), self._done)
+            self._worker.start(["report", *arguments, "--output", str(made)], folder)
 
         self._run(files.exportingResult(folder, result), start)
 
@@ -130,17 +135,22 @@ class Job:
         if outcome.isDone:
             self._afterWorker()
             return
+        folder = self._folder
         self._end()
         if outcome.isCancelled:
             self._view.onCancelled()
         else:
-            self._view.onFailed(outcome.sentence())
+            self._view.onFailed(outcome.sentence().replace(f"{folder}/{files.CT}", _("the CT")))
 
-    def _importing(self, output: Path, findings: Any, analysis: Analysis) -> Generator[str, None, Result]:
+    def _importing(
+        self, output: Path, findings: Any, place: tuple[float, ...], analysis: Analysis
+    ) -> Generator[str, None, Result]:
         diagnosis = yield from files.loading(output, findings)
         scene = analysis.ct.GetScene()
         if scene is None:
             raise UserError(_("The CT was deleted from the scene while it was analysed."))
+        if isMoved(analysis.ct, place):
+            raise UserError(_("The CT was moved while it was analysed: analyse it again."))
         result = yield from nodes.addingDiagnosis(scene, analysis.ct, diagnosis)
         for old in analysis.replaced:
             old.remove()
@@ -162,12 +172,7 @@ class Job:
 
     def _failed(self, error: Exception) -> None:
         self._end()
-        if isinstance(error, UserError | KeyError | ValueError):
-            self._view.onFailed(str(error.args[0] if error.args else error))
-        elif isinstance(error, MemoryError):
-            self._view.onFailed(_("Memory ran out: close other programs and try again."))
-        else:
-            self._view.onFailed(_("Unexpected {kind}: {reason}").format(kind=type(error).__name__, reason=error))
+        self._view.onFailed(sentence(error))
 
     def _end(self) -> None:
         folder, self._folder = self._folder, None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
+
 from ..scene import colors, compare, overlays, views
 from ..scene.result import DECISION, Result
 from ..summary import NO_EVIDENCE, Network
 from .answer import peak
 from .settings import OverlayDefaults, Preferences
+from .slots import connect
 from .translation import _
 
 _FOR, _AGAINST = "", "-opposite"
@@ -31,32 +34,36 @@ class OverlayControls:
         self._onProblem = onProblem
         self._result: Result | None = None
         self._usersLayout: int | None = None
+        self._showsFourUp = False
         self._beforeCompare: int | None = None
         ui.legendLabel.text = _("0 %  faint          strong  100 %")
         ui.legendLabel.styleSheet = legend()
         ui.legendLabel.toolTip = _("Colours of the attention, from the threshold to its peak; opacity grows with them.")
-        ui.mapSelector.connect("activated(int)", self._onMap)
-        ui.attentionSlider.connect("valueChanged(double)", self._onAttention)
-        ui.thresholdSlider.connect("valueChanged(double)", self._onThreshold)
-        ui.lungsCheck.connect("toggled(bool)", self._onSegments)
-        ui.infectionCheck.connect("toggled(bool)", self._onSegments)
-        ui.lungsSlider.connect("valueChanged(double)", self._onSegments)
-        ui.infectionSlider.connect("valueChanged(double)", self._onSegments)
-        ui.fillCheck.connect("toggled(bool)", self._onSegments)
-        ui.readingButton.connect("clicked(bool)", self.showReading)
-        ui.fourUpButton.connect("clicked(bool)", self._onFourUp)
-        ui.userLayoutButton.connect("clicked(bool)", self.restoreLayout)
-        ui.peakButton.connect("clicked(bool)", self._onPeak)
-        ui.lesionButton.connect("clicked(bool)", self._onLesion)
-        ui.show3DButton.connect("toggled(bool)", self._on3D)
-        ui.compareButton.connect("toggled(bool)", self._onCompare)
-        ui.keepOverlaysButton.connect("clicked(bool)", self._onKeep)
+        for widget, signal, slot in (
+            (ui.mapSelector, "activated(int)", self._onMap),
+            (ui.attentionSlider, "valueChanged(double)", self._onAttention),
+            (ui.thresholdSlider, "valueChanged(double)", self._onThreshold),
+            (ui.lungsCheck, "toggled(bool)", self._onSegments),
+            (ui.infectionCheck, "toggled(bool)", self._onSegments),
+            (ui.lungsSlider, "valueChanged(double)", self._onSegments),
+            (ui.infectionSlider, "valueChanged(double)", self._onSegments),
+            (ui.fillCheck, "toggled(bool)", self._onSegments),
+            (ui.readingButton, "clicked(bool)", self.showReading),
+            (ui.fourUpButton, "clicked(bool)", self._onFourUp),
+            (ui.userLayoutButton, "clicked(bool)", self.restoreLayout),
+            (ui.peakButton, "clicked(bool)", self._onPeak),
+            (ui.lesionButton, "clicked(bool)", self._onLesion),
+            (ui.show3DButton, "toggled(bool)", self._on3D),
+            (ui.compareButton, "toggled(bool)", self._onCompare),
+            (ui.keepOverlaysButton, "clicked(bool)", self._onKeep),
+        ):
+            connect(widget, signal, slot, onProblem)
 
-    def show(self, result: Result | None, isNew: bool = False) -> None:
-        """Offer a result's maps and show it: a new one as the preferences say, in the reading layout."""
+    def show(self, result: Result | None, isNew: bool = False, takesViews: bool = True) -> None:
+        """Offer a result's maps and show it: a new one as the preferences say, in the reading layout (`takesViews`)."""
         self._leaveCompare()
         self._result = result
-        complete = result is not None and None not in (result.ct, result.segmentation, result.attention)
+        complete = result is not None and result.isComplete
         self._ui.overlaySection.enabled = complete
         self._ui.overlaySection.toolTip = "" if complete else _("There is no result, or a part of it was deleted.")
         self._ui.mapSelector.clear()
@@ -65,40 +72,57 @@ class OverlayControls:
             self._result = None
             return
         self._offerMaps(result)
+        overlays.showAlone(result)
         if isNew:
             self._setControls(self._preferences.overlays)
-            self.showReading()
+            if not result.summary.applies:  # the maps answer a question that does not arise
+                self._ui.attentionSlider.value = 0.0
+            if takesViews:
+                self.showReading()
             self._apply()
         else:
             self._readControls(result)
         self._tellPeak()
+        if result.isCtMoved:
+            self._onProblem(
+                _("The CT was moved since it was analysed: what lies over it is where it was. Analyze again.")
+            )
 
     def showReading(self, _checked: bool = False) -> None:
         """Show axial and coronal side by side at the finding; the user's own layout is remembered."""
         if self._result is None:
             return
         self._leaveCompare()
-        previous = views.useReadingLayout(self._scene())
-        if previous not in (views.READING_LAYOUT, compare.LAYOUT):
-            self._usersLayout = previous
+        self._rememberLayout()
+        views.useReadingLayout(self._scene())
         self._fit()
 
     def restoreLayout(self, _checked: bool = False) -> None:
         """Bring back the layout that was there before the first result."""
         self._leaveCompare()
-        if self._usersLayout is not None:
-            views.useLayout(self._scene(), self._usersLayout)
+        self._showsFourUp = False
+        views.useLayout(self._scene(), self._usersLayout or views.DEFAULT_LAYOUT)
 
     def leave(self) -> None:
-        """Leave the scene as the user had it: the module is left."""
+        """Leave the views as the user had them, where they still show a layout that was chosen here."""
         self._leaveCompare()
-        if self._usersLayout is not None:
-            views.restoreLayout(self._scene(), self._usersLayout)
+        if views.currentLayout(self._scene()) in self._ourLayouts():
+            views.useLayout(self._scene(), self._usersLayout or views.DEFAULT_LAYOUT)
 
     def forget(self) -> None:
         """Let go of the scene's nodes: it closes, or the module does."""
-        self._leaveCompare()
+        self.leave()
         self._result = None
+
+    def _ourLayouts(self) -> tuple[int, ...]:
+        """Layouts that only this panel shows; a scene that is opened may come in one of them."""
+        return (views.READING_LAYOUT, compare.LAYOUT, *((views.FOUR_UP,) if self._showsFourUp else ()))
+
+    def _rememberLayout(self) -> None:
+        layout = views.currentLayout(self._scene())
+        if layout not in self._ourLayouts():
+            self._usersLayout = layout
+        self._showsFourUp = False
 
     def _fit(self) -> None:
         """Show the result in the views of a new layout, now and once these have got their sizes."""
@@ -121,8 +145,12 @@ class OverlayControls:
         for name in result.mapNames:
             title = _("Decision (ensemble)") if name == DECISION else _title(networks[name])
             selector.addItem(_("{title}: opposite evidence (CAP)").format(title=title), name + _AGAINST)
+        self._chooseShown(result)
+
+    def _chooseShown(self, result: Result) -> None:
+        """Let the selector say which map lies over the CT."""
         name, opposite = overlays.shownMap(result)
-        selector.setCurrentIndex(max(0, selector.findData(name + (_AGAINST if opposite else _FOR))))
+        self._ui.mapSelector.setCurrentIndex(self._ui.mapSelector.findData(name + (_AGAINST if opposite else _FOR)))
 
     def _chosenMap(self) -> tuple[str, bool]:
         data = str(self._ui.mapSelector.itemData(self._ui.mapSelector.currentIndex))
@@ -133,17 +161,21 @@ class OverlayControls:
             return
         try:
             overlays.showMap(self._result, *self._chosenMap())
-        except KeyError as error:
-            self._onProblem(str(error.args[0]))
-        self._tellPeak()
+        finally:
+            self._chooseShown(self._result)
+            self._tellPeak()
 
     def _tellPeak(self) -> None:
-        if self._result is None:
+        self._ui.peakLabel.text = ""
+        if self._result is None or self._ui.mapSelector.currentIndex < 0:
             return
         name, opposite = self._chosenMap()
         networks = [n for n in self._result.summary.networks if n.name == name]
         if networks:
             self._ui.peakLabel.text = peak(networks[0], opposite)
+            return
+        if not self._result.summary.applies:
+            self._ui.peakLabel.text = _("no pneumonia was found: the maps answer a question that does not arise")
             return
         dead = views.attentionPeak(self._result, name, opposite) is None
         nothing = _("no CAP evidence") if opposite else _(NO_EVIDENCE)
@@ -155,7 +187,7 @@ class OverlayControls:
 
     def _onThreshold(self, value: float = 0.0) -> None:
         if self._result is not None:
-            overlays.setAttentionThreshold(self._scene(), value / 100)
+            overlays.setAttentionThreshold(self._result, value / 100)
 
     def _onSegments(self, *_values: Any) -> None:
         if self._result is None:
@@ -177,7 +209,9 @@ class OverlayControls:
     def _onFourUp(self, _checked: bool = False) -> None:
         if self._result is not None:
             self._leaveCompare()
-            views.useFourUp(self._scene())
+            self._rememberLayout()
+            views.useLayout(self._scene(), views.FOUR_UP)
+            self._showsFourUp = True
             self._fit()
 
     def _onPeak(self, _checked: bool = False) -> None:
@@ -194,7 +228,7 @@ class OverlayControls:
             return
         point = views.largestInfection(self._result)
         if point is None:
-            self._onProblem(_("No infection was found in this CT."))
+            self._onProblem(_("No infection was found in this CT."), False)
         else:
             views.jumpTo(self._scene(), point)
 
@@ -203,6 +237,7 @@ class OverlayControls:
             overlays.show3D(self._result, shown)
             if shown:
                 self._onFourUp()
+                slicer.app.layoutManager().threeDWidget(0).threeDView().resetFocalPoint()
 
     def _onCompare(self, shown: bool) -> None:
         if self._result is None:
@@ -212,9 +247,7 @@ class OverlayControls:
             return
         import qt
 
-        previous = compare.show(self._scene(), self._result)
-        if previous != compare.LAYOUT:
-            self._beforeCompare = previous
+        self._beforeCompare = compare.show(self._scene(), self._result)
         qt.QTimer.singleShot(0, self._fitCompare)
 
     def _fitCompare(self) -> None:
@@ -226,7 +259,7 @@ class OverlayControls:
         if self._beforeCompare is None:
             return
         before, self._beforeCompare = self._beforeCompare, None
-        compare.hide(self._scene(), self._result, before)
+        compare.hide(self._scene(), before)
         self._ui.compareButton.checked = False
 
     def _onKeep(self, _checked: bool = False) -> None:
@@ -247,10 +280,11 @@ class OverlayControls:
         ui.infectionSlider.value = defaults.infection
         ui.fillCheck.checked = defaults.filled
         ui.lungsCheck.checked = ui.infectionCheck.checked = True
+        ui.show3DButton.checked = False
 
     def _readControls(self, result: Result) -> None:
         """Set the controls to how a result is shown already, without changing that."""
-        shown = overlays.state(self._scene(), result)
+        shown = overlays.state(result)
         self._result = None  # so that the controls do not act while they are set
         self._setControls(
             OverlayDefaults(

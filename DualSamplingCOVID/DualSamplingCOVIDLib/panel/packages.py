@@ -120,6 +120,13 @@ def ensureForAnalyze() -> None:
     _ensure(_packages(ANALYZE), _("Analyze"))
 
 
+def requireForAnalyze() -> None:
+    """Raise a `PackageProblem` where torch, scikit-image or safetensors is missing; nobody is asked."""
+    state = analyzeState()
+    if not state.isReady:
+        raise _stillMissing((*state.missing, *state.tooOld), _("Analyze"))
+
+
 def ensureForReport() -> None:
     """Make sure that matplotlib and jinja2 are there, likewise.
 

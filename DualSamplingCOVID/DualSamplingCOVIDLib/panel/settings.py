@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -119,9 +120,9 @@ def bundles(folder: str) -> list[Bundle]:
     """Return the bundles that ship and those in a folder (itself or those below it), by name; broken ones left out."""
     shipped = resources.path("Bundles")
     candidates = sorted(shipped.iterdir())
-    if folder and Path(folder).is_dir():
-        own = Path(folder)
-        candidates += [own, *sorted(path for path in own.iterdir() if path.is_dir())]
+    with contextlib.suppress(OSError):  # a share that is not mounted holds no bundles
+        if folder and Path(folder).is_dir():
+            candidates += [Path(folder), *sorted(path for path in Path(folder).iterdir() if path.is_dir())]
     found = []
     for candidate in candidates:
         try:

@@ -12,11 +12,6 @@ class Steps:
     def __init__(self) -> None:
         self._running: Generator[str, None, Any] | None = None
 
-    @property
-    def isRunning(self) -> bool:
-        """Whether steps are left."""
-        return self._running is not None
-
     def run(
         self,
         steps: Generator[str, None, Any],
@@ -34,7 +29,10 @@ class Steps:
                 onStep(next(steps))
             except StopIteration as end:
                 self._running = None
-                onDone(end.value)
+                try:
+                    onDone(end.value)
+                except Exception as error:
+                    onFailure(error)
             except Exception as error:
                 self._running = None
                 onFailure(error)

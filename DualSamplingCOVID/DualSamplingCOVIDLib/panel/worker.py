@@ -18,6 +18,7 @@ from .translation import _
 
 LEASE = "lease"
 CANCELLED = 130
+NOT_STARTED = 127
 FORCE_MILLISECONDS = 8000
 _KEPT_LINES = 200
 _ERROR = "error: "
@@ -58,7 +59,7 @@ class Outcome:
         """Say what went wrong and what to do, as one paragraph for a person."""
         errors = [line for line in self.lines if line.startswith(_ERROR)]
         said = (errors or list(self.lines) or [""])[-1].removeprefix(_ERROR)
-        if self.status in (InputError.status, BundleError.status, ResourceError.status):
+        if self.status in (InputError.status, BundleError.status, ResourceError.status, NOT_STARTED):
             return said
         if self.status is None:
             return _(
@@ -107,6 +108,7 @@ class Worker:
         self._lease.write_text(str(os.getpid()), encoding="ascii")
         process = self._process = self._makeProcess()
         process.setProcessEnvironment(_environment())
+        process.setWorkingDirectory(str(folder))  # Python looks for modules where it is started
         process.connect("readyReadStandardOutput()", self._onOutput)
         process.connect("readyReadStandardError()", self._onError)
         process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
@@ -132,6 +134,7 @@ class Worker:
             return
         self._endLease()
         self._killTree()
+        self._pid = 0
         process.kill()
         process.waitForFinished(3000)
 
@@ -148,7 +151,9 @@ class Worker:
             if os.name == "posix":
                 os.killpg(self._pid, signal.SIGKILL)
             else:
-                subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._pid)], capture_output=True, check=False)
+                noWindow = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+                command = ["taskkill", "/T", "/F", "/PID", str(self._pid)]
+                subprocess.run(command, capture_output=True, check=False, creationflags=noWindow)
         except OSError:
             pass  # it has ended by itself
 
@@ -157,10 +162,12 @@ class Worker:
             self._lease.unlink(missing_ok=True)
 
     def _onOutput(self) -> None:
-        self._take("out", self._process.readAllStandardOutput().data())
+        if self._process is not None:
+            self._take("out", self._process.readAllStandardOutput().data())
 
     def _onError(self) -> None:
-        self._take("err", self._process.readAllStandardError().data())
+        if self._process is not None:
+            self._take("err", self._process.readAllStandardError().data())
 
     def _take(self, channel: str, data: bytes) -> None:
         *whole, self._partial[channel] = (self._partial[channel] + bytes(data)).split(b"\n")
@@ -188,8 +195,9 @@ class Worker:
         import qt
 
         if self._process is not None and error == qt.QProcess.FailedToStart:
-            self._tell(_("{program} could not be started").format(program=self._program or _pythonSlicer()))
-            self._end(None)
+            program = self._program or _pythonSlicer()
+            self._tell(_ERROR + _("{program} could not be started: is Slicer installed whole?").format(program=program))
+            self._end(NOT_STARTED)
 
     def _end(self, status: int | None) -> None:
         process = self._process
@@ -200,8 +208,8 @@ class Worker:
         self._process = None
         self._endLease()
         if self._cancelled:
+            self._killTree()
             status = CANCELLED
-        self._killTree()
         self._pid = 0
         process.deleteLater()
         self._listener.onEnd(Outcome(status, tuple(line for line in self._lines if line)))
@@ -217,6 +225,7 @@ def _environment() -> Any:
     environment.insert("PYTHONPATH", os.pathsep.join(paths))
     environment.insert("PYTHONIOENCODING", "utf-8")
     environment.insert("PYTHONUNBUFFERED", "1")
+    environment.insert("PYTHONNOUSERSITE", "1")
     return environment
 
 

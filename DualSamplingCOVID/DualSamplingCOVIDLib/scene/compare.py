@@ -14,13 +14,13 @@ import SimpleITK as sitk
 from .. import diagnosis_folder
 from ..summary import NO_EVIDENCE, Summary
 from . import geometry, overlays, views
-from .colors import attentionColorNode
 from .result import Result, removeNodes
 
 LAYOUT = 598
 _PREFIX = "DualSampling"
 _PLANES = (("Axial", 2), ("Coronal", 1))
 _MARK = "DualSamplingCOVID.Compare"
+_RESTRICTED = "DualSamplingCOVID.ViewsBeforeCompare"
 _MAP_STEP_MM = 2.0
 """Label layers are not interpolated: the maps are, once, to cubes too small to be seen as such."""
 
@@ -50,8 +50,8 @@ def rows(summary: Summary) -> tuple[Row, ...]:
     for tag, title, kind, sampling in wanted:
         members = [n for n in summary.networks if (n.kind, n.sampling) == (kind, sampling)]
         if members:
-            dead = f": {NO_EVIDENCE}" if members[0].raw_peak <= 0 else ""
-            found.append(Row(tag, title + dead, member=members[0].name))
+            peak = NO_EVIDENCE if members[0].raw_peak <= 0 else f"raw peak {members[0].raw_peak:.3g}"
+            found.append(Row(tag, f"{title}: {peak}", member=members[0].name))
     return tuple(found)
 
 
@@ -70,9 +70,7 @@ def show(scene: Any, result: Result) -> int:
     else:
         layout.AddLayoutDescription(LAYOUT, description)
     layout.SetViewArrangement(LAYOUT)
-    reading = result.segmentation.GetDisplayNode()
-    for node in _sliceNodes(scene, own=False):
-        reading.AddViewNodeID(node.GetID())
+    _restrictSegmentations(scene)
     for row in shown:
         mapNode = None if row.member is None else _mapNode(scene, result, row.member)
         for plane, _ in _PLANES:
@@ -89,7 +87,7 @@ def show(scene: Any, result: Result) -> int:
         if row.segments:
             _showSegments(scene, result, row)
     fit(scene, result)
-    return previous
+    return previous if previous != LAYOUT else views.READING_LAYOUT
 
 
 def fit(scene: Any, result: Result) -> None:
@@ -104,14 +102,24 @@ def fit(scene: Any, result: Result) -> None:
                 views.placeSlice(sliceNode, normal, bounds, focus)
 
 
-def hide(scene: Any, result: Result | None, previous: int) -> None:
-    """Bring the user's layout back, unless they have chosen another one since, and remove what `show` added."""
+def hide(scene: Any, previous: int) -> None:
+    """Bring the user's layout back, unless they have chosen another one since, and take back what `show` did.
+
+    The views themselves stay in the scene, as Slicer keeps those of every layout, but they show nothing.
+    """
     layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     if layout is not None and layout.GetViewArrangement() == LAYOUT:
         layout.SetViewArrangement(previous)
     removeNodes(scene, _ownNodes(scene))
-    if result is not None and result.segmentation is not None:
-        result.segmentation.GetDisplayNode().RemoveAllViewNodeIDs()
+    for display in _nodes(scene, "vtkMRMLSegmentationDisplayNode"):
+        before = display.GetAttribute(_RESTRICTED)
+        if before is not None:
+            _setViews(display, before.split())
+            display.RemoveAttribute(_RESTRICTED)
+    for composite in views.compositeNodes(scene):
+        if str(composite.GetLayoutName()).startswith(_PREFIX):
+            composite.SetBackgroundVolumeID(None)
+            composite.SetLabelVolumeID(None)
 
 
 def _layout(shown: tuple[Row, ...]) -> str:
@@ -136,18 +144,31 @@ def _tag(row: Row, plane: str) -> str:
     return f"{_PREFIX}{row.tag}{plane}"
 
 
-def _sliceNodes(scene: Any, own: bool) -> list[Any]:
-    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")
-    nodes = [scene.GetNthNodeByClass(index, "vtkMRMLSliceNode") for index in range(count)]
-    return [node for node in nodes if str(node.GetLayoutName()).startswith(_PREFIX) == own]
+def _nodes(scene: Any, className: str) -> list[Any]:
+    return [scene.GetNthNodeByClass(index, className) for index in range(scene.GetNumberOfNodesByClass(className))]
+
+
+def _restrictSegmentations(scene: Any) -> None:
+    """Keep every segmentation of the scene out of the comparison's views; what it was restricted to is remembered."""
+    shown = _nodes(scene, "vtkMRMLSliceNode") + _nodes(scene, "vtkMRMLViewNode")
+    others = [node.GetID() for node in shown if not str(node.GetLayoutName()).startswith(_PREFIX)]
+    for display in _nodes(scene, "vtkMRMLSegmentationDisplayNode"):
+        if display.GetAttribute(_MARK) or display.GetAttribute(_RESTRICTED) is not None:
+            continue
+        before = [display.GetNthViewNodeID(index) for index in range(display.GetNumberOfViewNodeIDs())]
+        display.SetAttribute(_RESTRICTED, " ".join(before))
+        _setViews(display, before or others)
+
+
+def _setViews(display: Any, identifiers: list[str]) -> None:
+    display.RemoveAllViewNodeIDs()
+    for identifier in identifiers:
+        display.AddViewNodeID(identifier)
 
 
 def _ownNodes(scene: Any) -> list[Any]:
-    found = []
-    for name in ("vtkMRMLLabelMapVolumeNode", "vtkMRMLSegmentationDisplayNode"):
-        nodes = [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
-        found += [node for node in nodes if node.GetAttribute(_MARK)]
-    return found
+    found = _nodes(scene, "vtkMRMLLabelMapVolumeNode") + _nodes(scene, "vtkMRMLSegmentationDisplayNode")
+    return [node for node in found if node.GetAttribute(_MARK)]
 
 
 def _mapNode(scene: Any, result: Result, member: str) -> Any:
@@ -160,7 +181,7 @@ def _mapNode(scene: Any, result: Result, member: str) -> Any:
     geometry.setVolumeImage(node, diagnosis_folder.attention_label(attention, _fine(attention)))
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSaveWithScene(False)
-    node.GetDisplayNode().SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
+    node.GetDisplayNode().SetAndObserveColorNodeID(result.attention.GetDisplayNode().GetColorNodeID())
     return node
 
 

@@ -17,7 +17,7 @@ from ..progress import finished
 from ..segments import INFECTION, SEGMENTS, Segment
 from ..summary import Summary
 from . import geometry
-from .colors import attentionColorNode
+from .colors import TABLE_NAME, attentionColorNode
 from .result import Result, createResult, removeNodes
 
 LUNG_WINDOW, LUNG_LEVEL = 1500.0, -600.0
@@ -63,7 +63,10 @@ def addingDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Generator[
         attention.SetAndObserveImageData(geometry.imageData((yield from _named(labelling, "adding attention"))))
         attention.SetIJKToRASMatrix(geometry.toMatrix(geometry.ijkToRas(found.infection)))
         attention.CreateDefaultDisplayNodes()
-        attention.GetDisplayNode().SetAndObserveColorNodeID(attentionColorNode(scene).GetID())
+        hasColors = scene.GetFirstNodeByName(TABLE_NAME) is not None
+        colors = attentionColorNode(scene)
+        added += [] if hasColors else [colors]
+        attention.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
         yield "adding maps and table"
         maps = {}
         for name, pair in _maps(diagnosis).items():
@@ -228,7 +231,7 @@ def _studyOf(scene: Any, ctNode: Any) -> int:
     hierarchy, item = _hierarchyItem(scene, ctNode)
     study = int(hierarchy.GetItemAncestorAtLevel(item, "Study"))
     if not study:
-        study = int(hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), STUDY_NAME))
+        study = int(hierarchy.CreateStudyItem(hierarchy.GetItemParent(item), STUDY_NAME))
         hierarchy.SetItemParent(item, study)
     return study
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from ..segments import INFECTION, LEFT_LUNG, RIGHT_LUNG
 from . import nodes, views
-from .colors import attentionColorNode, hiddenBelow, hideBelow
+from .colors import hiddenBelow, hideBelow
 from .nodes import INFECTION_FILL
-from .result import DECISION, Result
+from .result import DECISION, Result, results
 
 LUNGS = (RIGHT_LUNG.identifier, LEFT_LUNG.identifier)
 INFECTED = (INFECTION.identifier,)
 SURFACE = "Closed surface"
+_OPACITY = "attention opacity"
 _SHOWN_MAP, _SHOWN_OPPOSITE = "shown map", "shown opposite"
 
 
@@ -31,13 +32,12 @@ class Shown:
     in3D: bool
 
 
-def state(scene: Any, result: Result) -> Shown:
+def state(result: Result) -> Shown:
     """Return how a result is shown."""
     display = result.segmentation.GetDisplayNode()
-    views_of_it = [c for c in views.compositeNodes(scene) if c.GetLabelVolumeID() == result.attention.GetID()]
     return Shown(
-        attention=float(views_of_it[0].GetLabelOpacity()) if views_of_it else 1.0,
-        threshold=hiddenBelow(attentionColorNode(scene)),
+        attention=float(result.node.GetParameter(_OPACITY) or 1.0),
+        threshold=hiddenBelow(result.attention.GetDisplayNode().GetColorNode()),
         lungs=float(display.GetSegmentOpacity2DOutline(LUNGS[0])),
         infection=float(display.GetSegmentOpacity2DOutline(INFECTED[0])),
         lungsShown=bool(display.GetSegmentVisibility(LUNGS[0])),
@@ -45,6 +45,13 @@ def state(scene: Any, result: Result) -> Shown:
         filled=bool(display.GetSegmentVisibility2DFill(LUNGS[0])),
         in3D=bool(display.GetVisibility3D() and result.segmentation.GetSegmentation().ContainsRepresentation(SURFACE)),
     )
+
+
+def showAlone(result: Result) -> None:
+    """Show a result's lungs and infection, and hide those of the scene's other results."""
+    for other in results(result.node.GetScene()):
+        if other.segmentation is not None and other.segmentation.GetDisplayNode() is not None:
+            other.segmentation.GetDisplayNode().SetVisibility(other.segmentation is result.segmentation)
 
 
 def showMap(result: Result, name: str = DECISION, opposite: bool = False) -> None:
@@ -64,15 +71,16 @@ def shownMap(result: Result) -> tuple[str, bool]:
 
 
 def setAttentionOpacity(scene: Any, result: Result, opacity: float) -> None:
-    """Set the opacity in [0, 1] of a result's attention layer in every slice view that shows it."""
+    """Set the opacity in [0, 1] of a result's attention layer in every slice view that shows it; it is remembered."""
+    result.node.SetParameter(_OPACITY, repr(opacity))
     for composite in views.compositeNodes(scene):
         if composite.GetLabelVolumeID() == result.attention.GetID():
             composite.SetLabelOpacity(opacity)
 
 
-def setAttentionThreshold(scene: Any, threshold: float) -> None:
-    """Hide the attention below a threshold of A^ in [0, 1], in all results of the scene (they share the colours)."""
-    hideBelow(attentionColorNode(scene), threshold)
+def setAttentionThreshold(result: Result, threshold: float) -> None:
+    """Hide the attention below a threshold of A^ in [0, 1], in all results that share the colours."""
+    hideBelow(result.attention.GetDisplayNode().GetColorNode(), threshold)
 
 
 def setShown(result: Result, segments: tuple[str, ...], shown: bool) -> None:

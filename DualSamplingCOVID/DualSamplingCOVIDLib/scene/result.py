@@ -11,18 +11,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 
 from .. import diagnosis_folder
-from ..diagnosis import Diagnosis, Segmentation
+from ..diagnosis import Diagnosis, Segmentation, volume_ml
 from ..diagnosis_folder import DECISION
 from ..segments import SEGMENTS
 from ..summary import Summary, summarise
-from . import geometry
+from . import export, geometry
 
 NODE_NAME = "dual-sampling result"
 _MARK = "DualSamplingCOVID.Result"
 _REPORT = "report"
+_PLACE = "place of the CT"
 _CT, _SEGMENTATION, _ATTENTION, _TABLE, _MAP = "ct", "segmentation", "attention", "table", "map."
 
 
@@ -69,6 +71,19 @@ class Result:
         """The diagnosis in words and numbers."""
         return summarise(self.report)
 
+    @property
+    def isComplete(self) -> bool:
+        """Whether all that is needed to show it is still in the scene."""
+        parts = (self.ct, self.segmentation, self.attention)
+        return all(part is not None and part.GetDisplayNode() is not None for part in parts)
+
+    @property
+    def isCtMoved(self) -> bool:
+        """Whether the CT lies elsewhere than when it was analysed: what was found stays where it was."""
+        if self.ct is None or self.ct.GetImageData() is None:
+            return False
+        return export.isMoved(self.ct, json.loads(self.node.GetParameter(_PLACE)))
+
     def mapNode(self, name: str) -> Any:
         """Return the vector volume of a member's (or the decision's) maps; None where it was deleted."""
         return self.node.GetNodeReference(_MAP + name)
@@ -89,6 +104,7 @@ class Result:
 
         Raises:
             KeyError: the user has deleted a part of it.
+            ValueError: the masks were edited since, so that the answer is not theirs any more.
         """
         if self.segmentation is None or self.attention is None:
             raise KeyError("the segmentation or the attention layer was deleted from the scene")
@@ -97,12 +113,22 @@ class Result:
             geometry.segmentMask(self.segmentation, segment.identifier, grid) for segment in SEGMENTS
         )
         segmentation = Segmentation(right, left, infection, self.summary.segmenter)
+        self._checkVolumes(segmentation)
         maps = {
             f"{name}{suffix}": self.map(name, opposite)
             for name in (DECISION, *(network.name for network in self.summary.networks))
             for suffix, opposite in (("", False), (diagnosis_folder.OPPOSITE, True))
         }
         return diagnosis_folder.assemble(self.report, segmentation, maps)
+
+    def _checkVolumes(self, segmentation: Segmentation) -> None:
+        right, left, _ = self.summary.sides
+        for mask, side in ((segmentation.right_lung, right), (segmentation.left_lung, left)):
+            found = (volume_ml(mask), volume_ml(sitk.And(mask, segmentation.infection)))
+            if not np.allclose(found, (side.lung_ml, side.infected_ml), rtol=1e-4, atol=0.02):
+                raise ValueError(
+                    "the masks were edited since the analysis: analyse the CT again with this segmentation as its masks"
+                )
 
     def parts(self) -> tuple[Any, ...]:
         """The nodes that belong to this result alone, itself last; never the CT."""
@@ -112,7 +138,9 @@ class Result:
 
     def remove(self) -> None:
         """Take the result out of its scene; CT and colour table stay."""
-        removeNodes(self.node.GetScene(), self.parts())
+        scene = self.node.GetScene()
+        if scene is not None:
+            removeNodes(scene, self.parts())
 
 
 def createResult(
@@ -128,6 +156,7 @@ def createResult(
     node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", scene.GenerateUniqueName(NODE_NAME))
     node.SetAttribute(_MARK, "1")
     node.SetParameter(_REPORT, json.dumps(diagnosis_folder.as_report(diagnosis)))
+    node.SetParameter(_PLACE, json.dumps(export.placeInWorld(ctNode)))
     references = {_CT: ctNode, _SEGMENTATION: segmentation, _ATTENTION: attention, _TABLE: table}
     references |= {_MAP + name: mapNode for name, mapNode in maps.items()}
     for role, referenced in references.items():
@@ -138,6 +167,8 @@ def createResult(
 def removeNodes(scene: Any, nodes: Iterable[Any]) -> None:
     """Take nodes out of a scene with their display and storage nodes."""
     for node in nodes:
+        if node.GetScene() is None:  # the user was faster
+            continue
         own = [node.GetNthDisplayNode(index) for index in range(_displayNodes(node))]
         own += [node.GetStorageNode()] if node.IsA("vtkMRMLStorableNode") else []
         for part in (node, *own):

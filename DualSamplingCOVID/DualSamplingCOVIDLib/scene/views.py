@@ -15,6 +15,10 @@ from . import geometry
 from .result import DECISION, Result
 
 READING_LAYOUT = 597
+FOUR_UP = 3
+"""Slicer's own `SlicerLayoutFourUpView`."""
+DEFAULT_LAYOUT = FOUR_UP
+"""What is shown after one of our layouts where the user's own is not known."""
 AXIAL_VIEW, CORONAL_VIEW, SAGITTAL_VIEW = "Red", "Green", "Yellow"
 SLICE_AXES = {AXIAL_VIEW: ("Axial", 2), CORONAL_VIEW: ("Coronal", 1), SAGITTAL_VIEW: ("Sagittal", 0)}
 _LAYOUT_ITEM = (
@@ -31,28 +35,22 @@ _LAYOUT = (
 )
 
 
-def useReadingLayout(scene: Any) -> int:
-    """Show axial and coronal side by side; return the layout that was shown before, for `restoreLayout`."""
+def registerLayout(scene: Any) -> None:
+    """Make the reading layout known, so that a scene which was saved in it opens with its views."""
     layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    previous = int(layout.GetViewArrangement())
-    if not layout.IsLayoutDescription(READING_LAYOUT):
+    if layout is not None and not layout.IsLayoutDescription(READING_LAYOUT):
         layout.AddLayoutDescription(READING_LAYOUT, _LAYOUT)
-    layout.SetViewArrangement(READING_LAYOUT)
-    return previous
 
 
-def restoreLayout(scene: Any, previous: int) -> None:
-    """Bring the layout back that `useReadingLayout` returned, unless the user has chosen another one since."""
-    layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    if layout.GetViewArrangement() == READING_LAYOUT:
-        layout.SetViewArrangement(previous)
+def useReadingLayout(scene: Any) -> None:
+    """Show axial and coronal side by side."""
+    registerLayout(scene)
+    useLayout(scene, READING_LAYOUT)
 
 
-def useFourUp(scene: Any) -> None:
-    """Show Slicer's own three slice views and 3D view."""
-    import slicer
-
-    useLayout(scene, slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+def currentLayout(scene: Any) -> int:
+    """Return the number of the layout that is shown."""
+    return int(scene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement())
 
 
 def useLayout(scene: Any, layout: int) -> None:
@@ -84,9 +82,11 @@ def jumpTo(scene: Any, ras: np.ndarray) -> None:
 
 def focusPoint(result: Result) -> np.ndarray:
     """Return where to look first, RAS mm [3]: the largest infection, else the attention's peak, else the middle."""
-    for point in (largestInfection(result), attentionPeak(result, DECISION, opposite=False)):
-        if point is not None:
-            return point
+    point = largestInfection(result)
+    if point is None and DECISION in result.mapNames:
+        point = attentionPeak(result, DECISION, opposite=False)
+    if point is not None:
+        return point
     bounds = np.zeros(6)
     result.ct.GetRASBounds(bounds)
     return (bounds[0::2] + bounds[1::2]) / 2
@@ -104,11 +104,12 @@ def largestInfection(result: Result) -> np.ndarray | None:
 
 
 def attentionPeak(result: Result, name: str, opposite: bool) -> np.ndarray | None:
-    """Return the point (RAS mm) where a member's or the decision's map is highest; None where it is dead or deleted."""
-    try:
-        attention = result.map(name, opposite)
-    except KeyError:
-        return None
+    """Return the point (RAS mm) where a member's or the decision's map is highest; None where the map is dead.
+
+    Raises:
+        KeyError: the scene does not hold that map any more.
+    """
+    attention = result.map(name, opposite)
     array = sitk.GetArrayViewFromImage(attention)
     if array.max() <= 0:
         return None

@@ -19,6 +19,7 @@ LEAST_SHARE = 0.1
 class GivenMasks:
     """Another segmenter whose lungs, infection or both are replaced by given masks (nonzero = inside).
 
+    Lungs of the values 1 and 2 are right and left as given; of one value, they are parted by place.
     Infection is always cut to the lungs.
     """
 
@@ -51,17 +52,25 @@ class GivenMasks:
         Raises:
             InputError: the given lungs do not meet the CT.
         """
-        lungs = None if self._lungs is None else _on_grid(self._lungs, ct)
-        if lungs is not None and not sitk.GetArrayViewFromImage(lungs).any():
-            raise InputError("the given lung mask is empty on this CT: is it of another scan?")
+        sides = None if self._lungs is None else _sides(self._lungs, ct)
         infection = None if self._infection is None else _on_grid(self._infection, ct)
-        if lungs is not None and infection is not None:
-            right, left = split_by_geometry(lungs)
-        else:
+        if sides is None or infection is None:
             found = self._other.segment(ct, progress)
-            right, left = (found.right_lung, found.left_lung) if lungs is None else split_by_geometry(lungs)
+            sides = (found.right_lung, found.left_lung) if sides is None else sides
             infection = found.infection if infection is None else infection
+        right, left = sides
         return Segmentation(right, left, sitk.And(infection, sitk.Or(right, left)), self.card)
+
+
+def _sides(lungs: sitk.Image, ct: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """Right and left lung on the CT grid, by the mask's own values where it has two of them."""
+    whole = _on_grid(lungs, ct)
+    if not sitk.GetArrayViewFromImage(whole).any():
+        raise InputError("the given lung mask is empty on this CT: is it of another scan?")
+    if int(sitk.GetArrayViewFromImage(lungs).max()) < 2:
+        return split_by_geometry(whole)
+    right = _on_grid(sitk.Equal(lungs, 1), ct)
+    return right, sitk.And(whole, sitk.Equal(right, 0))
 
 
 def split_by_geometry(lungs: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
