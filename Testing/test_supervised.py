@@ -1,5 +1,6 @@
 """The command line under watch ends when its lease does, with its children and without leftovers."""
 
+import json
 import os
 import subprocess
 import sys
@@ -48,7 +49,8 @@ def test_without_the_lease_the_command_is_cancelled_and_nothing_stays(tmp_path: 
     output = tmp_path / "phantoms"
     process = _start(lease, "phantom", "--cases", "50", "--output", str(output), "--progress", "json")
     assert process.stdout is not None
-    process.stdout.readline()
+    assert json.loads(process.stdout.readline()) == {"pid": process.pid}
+    assert "stage" in json.loads(process.stdout.readline())
     lease.unlink()
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -88,6 +90,7 @@ def test_what_does_not_listen_is_ended_by_force_with_its_children(tmp_path: Path
     lease = _lease(tmp_path, os.getpid())
     process = _start(lease, code=STUBBORN)
     assert process.stdout is not None
+    process.stdout.readline()
     child = int(process.stdout.readline())
     lease.unlink()
     process.communicate(timeout=30)

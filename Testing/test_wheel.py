@@ -99,7 +99,7 @@ def test_the_wheel_in_an_empty_environment_analyses_a_ct_from_another_folder(
     said = elsewhere.command(*analyze, "alone")
     alone = elsewhere.folder / "alone"
     assert {path.name for path in alone.iterdir()} == RESULTS
-    assert len(list((alone / "attention").iterdir())) == 7
+    assert len(list((alone / "attention").iterdir())) == 8
     reasons = ["report.html and figure.png: the package matplotlib is not installed", "scene.mrb: scenes need"]
     not_written = json.loads((alone / "run.json").read_text(encoding="utf-8"))["not_written"]
     assert [entry.startswith(reason) for entry, reason in zip(not_written, reasons, strict=True)] == [True, True]

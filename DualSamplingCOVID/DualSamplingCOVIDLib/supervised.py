@@ -25,13 +25,13 @@ def main(lease: Path, arguments: list[str]) -> int:
     """Run the command line in a process group of its own until it is done or the lease ends; return its status."""
     if hasattr(os, "setsid"):
         os.setsid()
-    print(json.dumps({"pid": os.getpid()}), flush=True)
-    threading.Thread(target=_watch, args=(lease,), name="watch", daemon=True).start()
     try:
+        print(json.dumps({"pid": os.getpid()}), flush=True)
+        threading.Thread(target=_watch, args=(lease,), name="watch", daemon=True).start()
         from .__main__ import main as command_line
 
         return command_line(arguments)
-    except KeyboardInterrupt:  # before the command line could take it
+    except KeyboardInterrupt:  # before the command line could take it, or when it had ended
         return CANCELLED
 
 

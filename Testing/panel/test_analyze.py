@@ -212,6 +212,7 @@ def test_the_first_chest_ct_is_chosen_by_itself(study):
 def test_overlay_controls_change_what_they_say(quick):
     quick.loadCt()
     result = quick.analyze()
+    result.segmentation.GetDisplayNode().SetVisibility(False)
     peak = views.attentionPeak(result, DECISION, opposite=False)
     views.jumpTo(quick.scene, peak)
     shown = quick.pixel("Red", peak)

@@ -122,8 +122,7 @@ def ensureForAnalyze() -> None:
 
 def requireForAnalyze() -> None:
     """Raise a `PackageProblem` where torch, scikit-image or safetensors is missing; nobody is asked."""
-    state = analyzeState()
-    if not state.isReady:
+    if not (state := analyzeState()).isReady:
         raise _stillMissing((*state.missing, *state.tooOld), _("Analyze"))
 
 
