@@ -269,8 +269,23 @@ def test_lungs_and_infection_can_be_hidden_and_filled(quick):
     quick.host.click(quick.ui.fillCheck)
     assert result.segmentation.GetDisplayNode().GetSegmentVisibility2DFill("right-lung")
     assert (quick.host.render("Red") != plain).any(axis=2).sum() > 10 * outlined
+    quick.host.click(quick.ui.lungsCheck)
+    green = np.array([0.2, 0.9, 0.2]) * 255
+
+    def infected(tolerance: int) -> int:
+        return int((np.abs(quick.host.render("Red").astype(int) - green) < tolerance).all(axis=2).sum())
+
+    drawn = infected(25)
+    assert drawn > 30
+    quick.host.drag(quick.ui.infectionSlider, 50)
+    assert infected(25) < drawn / 4
+    quick.host.drag(quick.ui.infectionSlider, 100)
+    assert infected(25) == drawn
     quick.host.click(quick.ui.infectionCheck)
-    assert not result.segmentation.GetDisplayNode().GetSegmentVisibility("infection")
+    assert infected(25) == 0
+    quick.host.click(quick.ui.lungsCheck)
+    quick.host.drag(quick.ui.lungsSlider, 0)
+    assert blue() == 0
 
 
 def test_the_buttons_go_where_they_say(quick):

@@ -137,10 +137,15 @@ class Result:
         return tuple(part for part in parts if part is not None)
 
     def remove(self) -> None:
-        """Take the result out of its scene; CT and colour table stay."""
+        """Take the result out of its scene, and the colour table with the last that wears it; the CT stays."""
         scene = self.node.GetScene()
-        if scene is not None:
-            removeNodes(scene, self.parts())
+        if scene is None:
+            return
+        colors = self.attention.GetDisplayNode().GetColorNode() if self.isComplete else None
+        removeNodes(scene, self.parts())
+        worn = [other.attention for other in results(scene) if other.isComplete]
+        if colors is not None and colors not in [attention.GetDisplayNode().GetColorNode() for attention in worn]:
+            removeNodes(scene, [colors])
 
 
 def createResult(
