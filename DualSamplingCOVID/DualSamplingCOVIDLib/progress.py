@@ -25,3 +25,14 @@ def finished(steps: Generator[Any, None, Value]) -> Value:
         except StopIteration as end:
             value: Value = end.value
             return value
+
+
+def named(steps: Generator[Any, None, Value], stage: str) -> Generator[str, None, Value]:
+    """Yield a stage's name before each step of work that has no names of its own; the value is that of the work."""
+    while True:
+        yield stage
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: Value = end.value
+            return value

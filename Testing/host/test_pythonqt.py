@@ -288,7 +288,7 @@ def test_icons_urls_clipboard_and_colours(slicer_host, qt, tmp_path):
     font.setBold(True)
     button.font = font
     assert button.font.bold()
-    assert qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile("/tmp/report.html")) is True
-    assert [each.text for each in slicer_host.dialogs.of_kind("url")] == ["file:///tmp/report.html"]
+    assert qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile("/reports/report.html")) is True
+    assert [each.text for each in slicer_host.dialogs.of_kind("url")] == ["file:///reports/report.html"]
     with pytest.raises(ValueError, match=r"qt\.QUrl"):
-        qt.QDesktopServices.openUrl("/tmp/report.html")
+        qt.QDesktopServices.openUrl("/reports/report.html")

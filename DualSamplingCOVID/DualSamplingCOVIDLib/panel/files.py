@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from .. import diagnosis_folder
 from ..diagnosis import Diagnosis, Finding
 from ..errors import ResourceError
+from ..progress import named
 from ..scene import export
 from ..scene.result import Result
 from .translation import _
@@ -69,14 +70,7 @@ def loading(folder: Path, findings: tuple[Finding, ...]) -> Generator[str, None,
     Raises:
         InputError: the folder is not whole.
     """
-    steps = diagnosis_folder.loading(folder)
-    while True:
-        yield _("reading the results")
-        try:
-            next(steps)
-        except StopIteration as end:
-            diagnosis = end.value
-            break
+    diagnosis = yield from named(diagnosis_folder.loading(folder), _("reading the results"))
     return replace(diagnosis, findings=diagnosis.findings + findings)
 
 

@@ -6,14 +6,14 @@ Masks, attention layer and maps are nodes of their own; a result node holds them
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from .. import diagnosis_folder
 from ..diagnosis import RESEARCH_USE_ONLY, Diagnosis
-from ..progress import finished
+from ..progress import finished, named
 from ..segments import INFECTION, SEGMENTS, Segment
 from ..summary import Summary
 from . import geometry
@@ -22,7 +22,6 @@ from .result import Result, createResult, removeNodes
 
 LUNG_WINDOW, LUNG_LEVEL = 1500.0, -600.0
 STUDY_NAME = "Dual-sampling diagnosis"
-Value = TypeVar("Value")
 _SLICES_A_STEP = 64
 INFECTION_FILL = 0.1
 """Opacity of the infection's fill in slice views; the lungs are outlines alone, so that the CT stays readable."""
@@ -60,7 +59,7 @@ def addingDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Generator[
             yield "adding lungs and infection"
         attention = _add(scene, added, "vtkMRMLLabelMapVolumeNode", "attention")
         labelling = _labelling(diagnosis.attention, found.infection)
-        attention.SetAndObserveImageData(geometry.imageData((yield from _named(labelling, "adding attention"))))
+        attention.SetAndObserveImageData(geometry.imageData((yield from named(labelling, "adding attention"))))
         attention.SetIJKToRASMatrix(geometry.toMatrix(geometry.ijkToRas(found.infection)))
         attention.CreateDefaultDisplayNodes()
         hasColors = scene.GetFirstNodeByName(TABLE_NAME) is not None
@@ -131,17 +130,6 @@ def _labelling(attention: sitk.Image, grid: sitk.Image) -> Generator[None, None,
             labels[k : k + count, j, i] = sitk.GetArrayFromImage(diagnosis_folder.attention_label(attention, slab))
             yield
     return labels
-
-
-def _named(steps: Generator[None, None, Value], stage: str) -> Generator[str, None, Value]:
-    """Yield a stage's name at each step."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            value: Value = end.value
-            return value
-        yield stage
 
 
 def _reach(image: sitk.Image, grid: sitk.Image) -> tuple[list[int], list[int]]:
