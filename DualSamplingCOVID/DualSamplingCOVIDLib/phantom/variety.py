@@ -1,0 +1,25 @@
+"""What phantoms may show: everything by default, less of it in the study of what a segmenter learns from what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variety:
+    """Parts of a phantom's variety; each is switched off alone to measure what it is worth on real CTs.
+
+    `vessels` are the arteries and veins inside the lungs; `distractors` unlabelled densities (dependent and mosaic
+    attenuation, emphysema, scars, thick fissures, effusion, motion); `surroundings` what lies outside the lungs and
+    differs between people (arms, implants, blankets, bowel gas, tables); `lesion_kinds` all kinds beyond ground glass
+    and consolidation; `faint` the small and faint lesions.
+    """
+
+    vessels: bool = True
+    distractors: bool = True
+    surroundings: bool = True
+    lesion_kinds: bool = True
+    faint: bool = True
+
+
+FULL = Variety()
