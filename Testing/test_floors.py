@@ -8,9 +8,9 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSamplingCOVIDLib"
 FLOORS = (
-    {"errors", "progress", "resources", "segments"},
+    {"errors", "parallel", "progress", "resources", "segments"},
     {"diagnosis"},
-    {"ct", "diagnosis_folder", "summary"},
+    {"ct", "diagnosis_folder", "summary", "weights"},
     {"network"},
     {"segmentation", "preprocessing", "cohort"},
     {"bundle", "ensemble", "phantom"},

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import weights
 from .diagnosis import BundleCard, CutOffs, SegmenterCard
 from .errors import BundleError
 from .preprocessing import GridSpec
@@ -23,7 +21,6 @@ from .preprocessing import GridSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-METADATA = "metadata.json"
 SCHEMA = 1
 MONAI_KEYS = "1.6.1"
 """The release of MONAI whose bundle keys the metadata follows (MONAI itself is not needed)."""
@@ -31,7 +28,6 @@ MONAI_KEYS = "1.6.1"
 ARCHITECTURE = "resnet34-online-attention"
 KINDS = ("attention", "baseline")
 SAMPLINGS = ("US", "SS")
-_PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Member:
             raise ValueError(f"member {self.name} has sampling {self.sampling!r} and kind {self.kind!r}")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
             raise ValueError(f"member name {self.name!r}: it names files, so letters, digits, _ and - only")
-        if Path(self.file).name != self.file or not self.file.endswith(".safetensors"):
+        if not weights.is_plain_name(self.file):
             raise ValueError(f"member {self.name} names {self.file!r}, not a safetensors file of its own folder")
         if not isinstance(self.width, int) or self.width < 1:
             raise ValueError(f"member {self.name} has width {self.width!r}")
@@ -74,18 +70,7 @@ class Bundle:
         Raises:
             BundleError: the file is missing, truncated or not safetensors.
         """
-        import safetensors.torch
-        from safetensors import SafetensorError
-
-        path = self.folder / member.file
-        try:
-            return safetensors.torch.load_file(path)
-        except FileNotFoundError:
-            raise BundleError(f"{path}: missing from the bundle") from None
-        except OSError as error:
-            raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-        except SafetensorError as error:
-            raise BundleError(f"{path}: not a readable safetensors file ({error})") from None
+        return weights.read(self.folder / member.file)
 
     def check_members(self) -> None:
         """Hold each member's tensors against its network's by name, shape and type, before anything is computed.
@@ -95,7 +80,7 @@ class Bundle:
         """
         for member in self.members:
             path = self.folder / member.file
-            if _stored_tensors(path) != _expected_tensors(member.width):
+            if weights.stored(path) != _expected_tensors(member.width):
                 raise BundleError(f"{path}: weights of another architecture than ResNet34 of width {member.width}")
 
 
@@ -107,7 +92,7 @@ def load_bundle(folder: Path) -> Bundle:
     """
     bundle = read_metadata(folder)
     for member in bundle.members:
-        _check_hash(folder / member.file, member.sha256)
+        weights.check_hash(folder / member.file, member.sha256)
     return bundle
 
 
@@ -117,23 +102,11 @@ def read_metadata(folder: Path) -> Bundle:
     Raises:
         BundleError: the metadata is missing or not valid, or the folder holds pickled files.
     """
-    path = folder / METADATA
+    data, sha256 = weights.read_metadata(folder)
     try:
-        if not folder.is_dir():
-            raise BundleError(f"{folder}: no such bundle folder")
-        names = sorted(os.listdir(folder))
-        if METADATA not in names:
-            raise BundleError(f"{folder}: no {METADATA}, so this is not a bundle")
-        foreign = [name for name in names if Path(name).suffix.lower() in _PICKLED]
-        if foreign:
-            raise BundleError(f"{folder / foreign[0]}: pickled files can run code; a bundle holds safetensors only")
-        raw = path.read_bytes()
-        data = json.loads(raw)
-        return _from_metadata(folder, data, hashlib.sha256(raw).hexdigest())
-    except OSError as error:
-        raise BundleError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
+        return _from_metadata(folder, data, sha256)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{path}: not valid bundle metadata ({type(error).__name__}: {error})") from None
+        raise weights.invalid(folder / weights.METADATA, error) from None
 
 
 def save_bundle(
@@ -146,15 +119,12 @@ def save_bundle(
 ) -> Bundle:
     """Write a bundle into the new folder `folder` and return it as loaded; members' hashes are filled in here."""
     import numpy as np
-    import safetensors.torch
     import torch
 
     folder.mkdir(parents=True)
     members = []
     for member, tensors in networks:
-        blob = safetensors.torch.save({name: tensor.contiguous() for name, tensor in sorted(tensors.items())})
-        (folder / member.file).write_bytes(blob)
-        members.append(dataclasses.replace(member, sha256=hashlib.sha256(blob).hexdigest()))
+        members.append(dataclasses.replace(member, sha256=weights.write(folder / member.file, tensors)))
     metadata = {
         "schema": SCHEMA,
         "name": card.name,
@@ -192,7 +162,7 @@ def save_bundle(
         "members": [dataclasses.asdict(member) for member in members],
         "evaluation": evaluation,
     }
-    (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    weights.write_metadata(folder, metadata)
     return load_bundle(folder)
 
 
@@ -220,37 +190,11 @@ def _from_metadata(folder: Path, data: dict[str, Any], sha256: str) -> Bundle:
     return bundle
 
 
-def _stored_tensors(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of each tensor, from the header of a safetensors file: its length, then JSON."""
-    try:
-        with path.open("rb") as stream:
-            length = min(int.from_bytes(stream.read(8), "little"), path.stat().st_size)
-            header = json.loads(stream.read(length))
-        return {name: (tuple(t["shape"]), t["dtype"]) for name, t in header.items() if name != "__metadata__"}
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BundleError(f"{path}: not a readable safetensors file") from None
-
-
 @functools.cache
-def _expected_tensors(width: int) -> dict[str, tuple[tuple[int, ...], str]]:
+def _expected_tensors(width: int) -> weights.Tensors:
     import torch
 
     from .network.resnet import ResNet34
 
     with torch.device("meta"):
-        state = ResNet34(width).state_dict()
-    return {name: (tuple(t.shape), "I64" if t.dtype == torch.int64 else "F32") for name, t in state.items()}
-
-
-def _check_hash(path: Path, sha256: str) -> None:
-    try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise BundleError(f"{path}: missing from the bundle") from None
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    if found != sha256:
-        raise BundleError(f"{path}: altered or truncated (its SHA-256 is not the one in {METADATA})")
+        return weights.expected(ResNet34(width))

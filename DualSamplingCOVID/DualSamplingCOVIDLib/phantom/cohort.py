@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import SimpleITK as sitk
 
 from ..cohort import NORMAL, Case, write_cohort_csv
 from ..diagnosis import CAP, COVID
+from ..parallel import spread
 from ..progress import Progress, silent
 from .generate import STRATA, draw_ratio, make_phantom
 
@@ -113,35 +112,18 @@ def write_cohort(
     """
     plan = cohort_plan(cases, seed, normals)
     folder.mkdir(parents=True, exist_ok=True)
-    progress("phantoms", 0.0)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(2, cases), spawn, initializer=_leave_interrupts_to_the_parent) as pool:
-        pending = [pool.submit(write_case, folder, case, spacing_mm) for case in plan]
-        try:
-            for done, future in enumerate(as_completed(pending), start=1):
-                future.result()
-                progress("phantoms", done / cases)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():  # leaving would wait for the phantoms they have begun
-                child.kill()
-            raise
+    spread(partial(write_case, folder, spacing_mm=spacing_mm), plan, "phantoms", progress, processes=2)
     write_cohort_csv(folder / "cohort.csv", (_written(folder, case) for case in plan))
     return plan
 
 
-def write_case(folder: Path, case: PlannedCase, spacing_mm: tuple[float, float, float] | None = None) -> None:
+def write_case(folder: Path, case: PlannedCase, *, spacing_mm: tuple[float, float, float] | None = None) -> None:
     """Make one planned phantom and write its three images into `folder / case_id`."""
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     phantom = make_phantom(case.seed, case.label, ratio=case.ratio, spacing_mm=spacing_mm)
     lungs = sitk.Cast(phantom.right_lung + 2 * phantom.left_lung, sitk.sitkUInt8)
     (folder / case.case_id).mkdir(exist_ok=True)
     for name, image in (("ct", phantom.ct), ("lungs", lungs), ("infection", phantom.infection)):
         sitk.WriteImage(image, str(folder / case.case_id / f"{name}.nii.gz"), True, 1)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _written(folder: Path, case: PlannedCase) -> Case:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +17,7 @@ from torch.utils.data import Dataset
 from ..cohort import Case
 from ..ct import check_lungs, read_ct, read_mask
 from ..diagnosis import COVID
+from ..parallel import spread
 from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
 from ..segmentation import GivenMasks, Segmenter, segmenter
@@ -53,20 +50,7 @@ def prepare_cohort(
     """
     folder.mkdir(parents=True, exist_ok=True)
     prepare_one = partial(_prepare, spec=spec, segmenter_name=segmenter_name, folder=folder)
-    done: dict[str, PreparedCase] = {}
-    with ProcessPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
-        futures = [pool.submit(prepare_one, case) for case in cases]
-        try:
-            for future in as_completed(futures):
-                result = future.result()
-                done[result.case_id] = result
-                progress("preparing the cases", len(done) / len(cases))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():  # leaving would wait for the cases they have begun
-                child.kill()
-            raise
-    return [done[case.case_id] for case in cases]
+    return spread(prepare_one, cases, "preparing the cases", progress)
 
 
 class PreparedDataset(Dataset[tuple[Tensor, Tensor, float]]):
@@ -110,10 +94,3 @@ def _back_end(case: Case, name: str, ct: sitk.Image) -> Segmenter:
     lungs, infection = (read_mask(path, ct) if path else None for path in (case.lungs, case.infection))
     found = segmenter(name)
     return GivenMasks(found, lungs, infection) if lungs is not None or infection is not None else found
-
-
-def _one_thread() -> None:
-    """Keep each worker to one thread (there is one a core), and leave Ctrl-C to the parent, which ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    torch.set_num_threads(1)

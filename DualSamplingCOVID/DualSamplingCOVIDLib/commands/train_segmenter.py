@@ -1,0 +1,99 @@
+"""`train-segmenter --output DIR`: teach VB-Net lungs and infection from phantoms alone."""
+
+import argparse
+import dataclasses
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..errors import InputError
+from . import arguments, output, reporter
+
+if TYPE_CHECKING:
+    from ..training.segmentation.recipe import Recipe
+    from ..training.segmentation.teach import Taught
+
+LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "acquisition")
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this subcommand."""
+    parser = subparsers.add_parser("train-segmenter", help="teach VB-Net lungs and infection", description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the trained segmenter")
+    parser.add_argument("--recipe", choices=("cpu", "gpu", "study", "trial"), default="cpu")
+    parser.add_argument("--name", default="vbnet-synthetic", help="what the segmenter is called")
+    explained = "keep phantoms and checkpoints here, to go on from them after an interruption"
+    parser.add_argument("--work", type=Path, metavar="DIR", help=explained)
+    explained = "leave a part of the variety out, to see what it is worth"
+    parser.add_argument("--without", choices=LEFT_OUT, action="append", default=[], help=explained)
+    parser.add_argument("--seed", type=arguments.seed, default=2020)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    reporter.add_argument(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Teach both networks, calibrate them on phantoms that they never saw, and write them."""
+    from ..analysis import choose_device
+    from ..training.segmentation.recipe import RECIPES
+    from ..training.segmentation.teach import teach
+
+    if importlib.util.find_spec("monai") is None:
+        raise InputError("train-segmenter needs the package monai: pip install 'dual-sampling-covid[training]'")
+    output.check(options.output, options.overwrite, options.work)
+    recipe = _without(dataclasses.replace(RECIPES[options.recipe], seed=options.seed), options.without)
+    device = choose_device(options.device)
+    with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
+        taught = teach(recipe, options.work or Path(scratch), device, options.progress)
+        _write(folder, options, recipe, taught)
+        options.progress("done", 1.0)
+
+
+def _without(recipe: "Recipe", parts: list[str]) -> "Recipe":
+    less = {part: False for part in parts if part != "acquisition"}
+    return dataclasses.replace(
+        recipe, variety=dataclasses.replace(recipe.variety, **less), acquisition="acquisition" not in parts
+    )
+
+
+def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: "Taught") -> None:
+    """Write the segmenter, measure it on held-out phantoms, and write it again with what that says."""
+    from ..diagnosis import CutOffs, SegmenterCard
+    from ..segmentation.trained import Network, TrainedSegmenter, save
+    from ..training.segmentation import calibrate
+
+    left_out = "".join(f" --without {part}" for part in options.without)
+    seconds = taught.seconds + taught.coarse.seconds + taught.fine.seconds
+    segmenter = TrainedSegmenter(
+        folder,
+        SegmenterCard(options.name, __version__, CutOffs(), 0.0),
+        coarse=Network(2, recipe.coarse.width, "coarse.safetensors", ""),
+        fine=Network(2, recipe.fine.width, "fine.safetensors", ""),
+        learned_from=f"{taught.phantoms} computer-made phantoms only, never a patient",
+        intended_use="Lungs and pneumonia infection on chest CT. Research use only.",
+        evaluation={
+            "command": f"dualsampling-covid train-segmenter --recipe {options.recipe} --seed {recipe.seed}{left_out}",
+            "recipe": dataclasses.asdict(recipe),
+            "seconds": {
+                "phantoms": round(taught.seconds),
+                "coarse": round(taught.coarse.seconds),
+                "fine": round(taught.fine.seconds),
+                "total": round(seconds),
+            },
+        },
+    )
+    segmenter = save(folder, segmenter, taught.coarse.state, taught.fine.state)
+    found = calibrate.measure(folder, recipe.calibration, progress=options.progress)
+    evaluation = segmenter.evaluation | {"held_out": calibrate.figures(found)}
+    card = calibrate.calibrated(segmenter.card, found)
+    save(
+        folder,
+        dataclasses.replace(segmenter, card=card, evaluation=evaluation),
+        taught.coarse.state,
+        taught.fine.state,
+    )
+    print(evaluation["held_out"], file=sys.stderr)

@@ -1,0 +1,171 @@
+"""VB-Net: V-Net (Milletari et al., 3DV 2016) with bottleneck blocks, after the description in Shan et al., 2020.
+
+An encoder that halves the grid four times by 2x2x2 convolutions of stride 2, a decoder that doubles it again, and
+concatenated skips between them. At each level a stack of bottleneck convolutions (1x1x1 to a quarter of the channels,
+3x3x3, 1x1x1 back) learns a residual. Heads are logits of their own (sigmoid), not exclusive classes: infection lies
+inside the lungs.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CONVOLUTIONS = (1, 2, 3, 3)
+"""Bottleneck convolutions on the four coarser levels, in the encoder and again in the decoder."""
+STRIDE = 2 ** len(CONVOLUTIONS)
+"""Volumes must have sides that this divides."""
+GROUPS = 8
+
+
+class Bottleneck(nn.Module):
+    """1x1x1 to a quarter of the channels, 3x3x3, 1x1x1 back; each followed by group norm, and ReLU but for the last."""
+
+    def __init__(self, channels: int) -> None:
+        """Build the block for `channels` channels."""
+        super().__init__()
+        narrow = max(channels // 4, GROUPS // 2)
+        self.reduce = _normed(nn.Conv3d(channels, narrow, 1, bias=False))
+        self.convolve = _normed(nn.Conv3d(narrow, narrow, 3, padding=1, bias=False))
+        self.expand = _normed(nn.Conv3d(narrow, channels, 1, bias=False))
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N,channels,d,h,w] to the same shape."""
+        result: Tensor = self.expand(self.relu(self.convolve(self.relu(self.reduce(x)))))
+        return result
+
+
+class Residual(nn.Module):
+    """A stack of bottlenecks beside a shortcut (V-Net's residual function)."""
+
+    def __init__(self, channels: int, convolutions: int) -> None:
+        """Build `convolutions` bottlenecks of `channels` channels."""
+        super().__init__()
+        parts: list[nn.Module] = [Bottleneck(channels)]
+        for _ in range(convolutions - 1):
+            parts += [nn.ReLU(inplace=True), Bottleneck(channels)]
+        self.stack = nn.Sequential(*parts)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N,channels,d,h,w] to the same shape."""
+        result: Tensor = self.relu(self.stack(x) + x)
+        return result
+
+
+class Down(nn.Module):
+    """Halve the grid and double the channels, then a residual stack."""
+
+    def __init__(self, channels: int, convolutions: int) -> None:
+        """Build from `channels` to twice as many."""
+        super().__init__()
+        self.shrink = _normed(nn.Conv3d(channels, 2 * channels, 2, 2, bias=False))
+        self.relu = nn.ReLU(inplace=True)
+        self.residual = Residual(2 * channels, convolutions)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N,channels,d,h,w] to [N,2 channels,d/2,h/2,w/2]."""
+        result: Tensor = self.residual(self.relu(self.shrink(x)))
+        return result
+
+
+class Up(nn.Module):
+    """Double the grid, put the encoder's features beside it, then a residual stack over both."""
+
+    def __init__(self, inputs: int, skip: int, convolutions: int) -> None:
+        """Build from `inputs` channels and `skip` of the encoder to `2 skip`."""
+        super().__init__()
+        self.enlarge = _normed(nn.ConvTranspose3d(inputs, skip, 2, 2, bias=False))
+        self.relu = nn.ReLU(inplace=True)
+        self.residual = Residual(2 * skip, convolutions)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Map [N,inputs,d,h,w] and [N,skip,2d,2h,2w] to [N,2 skip,2d,2h,2w]."""
+        result: Tensor = self.residual(torch.cat([self.relu(self.enlarge(x)), skip], 1))
+        return result
+
+
+class VBNet(nn.Module):
+    """VB-Net of `width` x 1, 2, 4, 8, 16 channels (published: 16, so 16 to 256) with `outputs` heads."""
+
+    def __init__(self, inputs: int, outputs: int, width: int = 16) -> None:
+        """Build the network; `width` is a multiple of 8, for group norm.
+
+        Raises:
+            ValueError: another width.
+        """
+        super().__init__()
+        if width < GROUPS or width % GROUPS:
+            raise ValueError(f"width must be a multiple of {GROUPS}, got {width}")
+        self.width, self.inputs, self.outputs = width, inputs, outputs
+        self.input = _normed(nn.Conv3d(inputs, width, 3, padding=1, bias=False))
+        self.relu = nn.ReLU(inplace=True)
+        widths = [width * 2**level for level in range(len(CONVOLUTIONS))]
+        self.down = nn.ModuleList(Down(w, n) for w, n in zip(widths, CONVOLUTIONS, strict=True))
+        below = [2 * w for w in widths]  # every stage of the decoder leaves twice its skip's channels
+        self.up = nn.ModuleList(
+            Up(below[level] if level == len(widths) - 1 else below[level + 1], widths[level], CONVOLUTIONS[level])
+            for level in reversed(range(len(widths)))
+        )
+        self.head = nn.Conv3d(2 * width, outputs, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d | nn.ConvTranspose3d) and not module.weight.is_meta:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if not self.head.weight.is_meta:
+            nn.init.normal_(self.head.weight, std=0.01)
+            nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the heads' logits [N,outputs,D,H,W] of windowed volumes [N,inputs,D,H,W] (axes k, j, i).
+
+        Raises:
+            ValueError: sides that 16 does not divide.
+        """
+        if any(side % STRIDE for side in x.shape[2:]):
+            raise ValueError(f"sides must be multiples of {STRIDE}, got {tuple(x.shape[2:])}")
+        features = [self.relu(self.input(x))]
+        for stage in self.down:
+            features.append(stage(features[-1]))
+        y = features.pop()
+        for stage in self.up:
+            y = stage(y, features.pop())
+        result: Tensor = self.head(y)
+        return result
+
+
+def _normed(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:
+    """Put group norm behind a convolution."""
+    channels = convolution.out_channels
+    return nn.Sequential(convolution, nn.GroupNorm(min(GROUPS, channels // 2), channels))
+
+
+WINDOWS_HU = ((-1000.0, 300.0), (-1000.0, -450.0))
+"""The network's two inputs: the whole range from air to soft tissue, and the lungs' own."""
+
+
+def windowed(hu: Tensor) -> Tensor:
+    """Return the network's input [N,2,D,H,W] of HU [N,1,D,H,W]: each of `WINDOWS_HU` to [-1, 1], clipped."""
+    return torch.cat([((hu - low) / (0.5 * (high - low)) - 1).clamp(-1, 1) for low, high in WINDOWS_HU], 1)
+
+
+COARSER = 3
+"""How many voxels of the fine grid, along each axis, one of the coarse network's has."""
+
+
+def coarsened(volume: Tensor) -> Tensor:
+    """Average [N,C,D,H,W] over cubes of `COARSER` voxels a side (those at the end may be cut)."""
+    return F.avg_pool3d(volume, COARSER, COARSER, ceil_mode=True, count_include_pad=False)
+
+
+def refined(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Interpolate [N,C,d,h,w] of the coarse grid back to the fine one of this shape (k, j, i), linear."""
+    fine = F.interpolate(volume, scale_factor=float(COARSER), mode="trilinear", align_corners=False)
+    return fine[..., : shape[0], : shape[1], : shape[2]]
+
+
+def padded(volume: Tensor, value: float) -> Tensor:
+    """Pad [N,C,D,H,W] with `value` behind the end of each axis, to sides that the network can halve."""
+    missing = [-side % STRIDE for side in reversed(volume.shape[2:])]
+    return F.pad(volume, [n for side in missing for n in (0, side)], value=value)

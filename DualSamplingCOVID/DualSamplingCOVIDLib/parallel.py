@@ -1,0 +1,59 @@
+"""The same work on many cases, one core each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import TypeVar
+
+from .progress import Progress
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def spread(
+    work: Callable[[Item], Result], items: Sequence[Item], stage: str, progress: Progress, processes: int | None = None
+) -> list[Result]:
+    """Do `work` on every item in processes of their own and return what it returned, in the items' order.
+
+    Args:
+        work: a function of a module, or a `functools.partial` of one: it travels to the processes.
+        items: what to work on.
+        stage: what the work is called to the person who waits.
+        progress: told how many items are done; raising from it ends all processes at once.
+        processes: how many; one for each core when None.
+    """
+    if not items:
+        return []
+    progress(stage, 0.0)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes or os.cpu_count() or 1, len(items)), spawn, initializer=_quietly) as pool:
+        pending = {pool.submit(work, item): index for index, item in enumerate(items)}
+        results: dict[int, Result] = {}
+        try:
+            for future in as_completed(pending):
+                results[pending[future]] = future.result()
+                progress(stage, len(results) / len(items))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():  # leaving would wait for the items they have begun
+                child.kill()
+            raise
+    return [results[index] for index in range(len(items))]
+
+
+def _quietly() -> None:
+    """Leave interrupts to the parent, and the other cores to the other processes."""
+    import SimpleITK as sitk
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:  # by the script that was started; else it reads the environment
+        sys.modules["torch"].set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

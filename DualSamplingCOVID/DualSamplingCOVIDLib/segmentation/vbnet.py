@@ -1,0 +1,200 @@
+"""VB-Net as a segmenter: a coarse network finds right and left lung, a fine one lungs and infection inside them.
+
+Both work on the patient's axes (LPS): the fine one on 2 mm voxels, the coarse one on means of 3 x 3 x 3 of them.
+Arrays are [k, j, i]; the patient's right lung lies at smaller i.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from .. import resources
+from ..diagnosis import Segmentation, SegmenterCard
+from ..errors import ResourceError
+from ..progress import Progress, silent
+from . import trained, working_grid
+from .morphology import VOXEL_ML, box, larger_than
+from .working_grid import AIR_HU, BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ..network.vbnet import VBNet
+
+SHIPPED = "Bundles/vbnet-synthetic"
+MARGIN = 8
+"""Voxels of the fine grid that are kept round the coarse lungs."""
+LEAST_LUNG_ML = 30.0
+LEAST_PART_ML = 1.0
+LEAST_INFECTION_ML = 0.05
+SURE = 0.7
+"""Infection is kept where its component reaches this probability."""
+WHOLE_VOXELS = 6_000_000
+"""Larger regions are asked piece by piece (they do not occur in people)."""
+
+
+class Found(NamedTuple):
+    """Probabilities in [0, 1] of right lung, left lung and infection, [k, j, i] on the working grid."""
+
+    right: FloatArray
+    left: FloatArray
+    infection: FloatArray
+
+
+class VBNetSegmenter:
+    """Lungs and infection by the networks of a folder that `train-segmenter` wrote."""
+
+    def __init__(self, folder: Path | None = None, device: str = "auto") -> None:
+        """Load the networks of `folder`, the shipped ones when None.
+
+        Args:
+            folder: a trained segmenter.
+            device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+        Raises:
+            BundleError: the folder is missing, altered or of another architecture.
+        """
+        self._trained = trained.load(folder or resources.path(SHIPPED))
+        self._device = device
+
+    @property
+    def card(self) -> SegmenterCard:
+        """Name, version, calibrated cut-offs and detection limit."""
+        return self._trained.card
+
+    def segment(self, ct: sitk.Image, progress: Progress = silent) -> Segmentation:
+        """Segment a CT (see `Segmenter.segment`).
+
+        Raises:
+            ResourceError: memory ran out.
+        """
+        progress("segmenting lungs and infection", 0.0)
+        coarse, fine = self._networks()
+        grid = working_grid.from_ct(ct)
+        progress("segmenting lungs and infection", 0.1)
+        found = find(working_grid.array(grid), coarse, fine, progress)
+        right, left = (working_grid.cut_on_ct(level, 0.5, grid, ct) for level in (found.right, found.left))
+        left = sitk.And(left, sitk.Equal(right, 0))
+        infection = working_grid.cut_on_ct(found.infection, 0.5, grid, ct)
+        infection = sitk.And(infection, sitk.Or(right, left))
+        progress("segmenting lungs and infection", 1.0)
+        return Segmentation(right, left, infection, self.card)
+
+    def _networks(self) -> tuple[VBNet, VBNet]:
+        import torch
+
+        from ..network.vbnet import WINDOWS_HU, VBNet
+
+        device = "cuda" if self._device != "cpu" and torch.cuda.is_available() else "cpu"
+        networks = []
+        for described in (self._trained.coarse, self._trained.fine):
+            with torch.device("meta"):
+                network = VBNet(len(WINDOWS_HU), described.outputs, described.width)
+            network.load_state_dict(self._trained.tensors(described), assign=True)
+            networks.append(network.eval().to(device))
+        return networks[0], networks[1]
+
+
+def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent) -> Found:
+    """Find lungs and infection.
+
+    Args:
+        hu: CT [k, j, i] in HU on the working grid.
+        coarse: finds right and left lung on the coarse grid.
+        fine: finds lungs and infection on the working grid.
+        progress: told how far the work is.
+
+    Raises:
+        ResourceError: memory ran out.
+    """
+    import torch
+
+    from ..network.vbnet import coarsened, refined
+
+    nothing = np.zeros(hu.shape, np.float32)
+    found = Found(nothing, nothing.copy(), nothing.copy())
+    try:
+        with torch.inference_mode():
+            volume = torch.from_numpy(hu)[None, None].to(next(fine.parameters()).device)
+            seen = _asked(coarse, coarsened(volume))
+            sides = refined(seen, hu.shape)[0].cpu().numpy()  # type: ignore[arg-type]
+            sure = larger_than(np.max(sides, 0) > 0.5, LEAST_LUNG_ML)
+            if not sure.any():
+                return found
+            progress("segmenting lungs and infection", 0.3)
+            part = _region(sure)
+            k, j, i = part
+            answer = _asked(fine, volume[:, :, k, j, i])[0].cpu().numpy()
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        raise ResourceError("memory ran out while lungs and infection were sought") from None
+    progress("segmenting lungs and infection", 0.7)
+    lungs = _lungs(answer[0], sure[part])
+    is_right = sides[0][part] >= sides[1][part]
+    found.right[part] = np.where(lungs & is_right, answer[0], 0)
+    found.left[part] = np.where(lungs & ~is_right, answer[0], 0)
+    found.infection[part] = _infection(answer[1], lungs)
+    return found
+
+
+def _region(sure: BoolArray) -> tuple[slice, ...]:
+    """The box round the coarse lungs with a margin, widened where there is room to sides that the network can halve."""
+    from ..network.vbnet import STRIDE
+
+    sides = []
+    for side, size in zip(box(sure, margin=MARGIN), sure.shape, strict=True):
+        missing = -(side.stop - side.start) % STRIDE
+        start = max(side.start - missing // 2, 0)
+        stop = min(start + side.stop - side.start + missing, size)
+        sides.append(slice(max(stop - (side.stop - side.start) - missing, 0), stop))
+    return tuple(sides)
+
+
+def _asked(network: VBNet, hu: Tensor) -> Tensor:
+    """Return the network's probabilities [1,C,D,H,W] of HU [1,1,D,H,W], whole where that is of a usual size."""
+    import torch
+
+    from ..network.vbnet import padded, windowed
+
+    volume = windowed(padded(hu, AIR_HU))
+    if hu[0, 0].numel() <= WHOLE_VOXELS:
+        logits = network(volume)
+    else:
+        from monai.inferers import sliding_window_inference
+
+        logits = sliding_window_inference(volume, (128, 128, 128), 1, network, overlap=0.25, mode="gaussian")
+    shape = hu.shape[2:]
+    answer: torch.Tensor = torch.sigmoid(logits.float())[..., : shape[0], : shape[1], : shape[2]]
+    return answer
+
+
+def _lungs(probability: FloatArray, sure: BoolArray) -> BoolArray:
+    """The fine lungs' components that the coarse lungs share, holes filled, and a rim for the edge between voxels."""
+    inside = larger_than(probability > 0.5, LEAST_PART_ML)
+    labels, _ = ndimage.label(inside)
+    shared = np.unique(labels[sure & inside])
+    kept = ndimage.binary_fill_holes(np.isin(labels, shared[shared > 0]))
+    probability[kept & ~inside] = 1.0
+    return np.asarray(ndimage.binary_dilation(kept) & ~(inside & ~kept))
+
+
+def _infection(probability: FloatArray, lungs: BoolArray) -> FloatArray:
+    """The probability where its component (above one half, in the lungs) is large and sure enough, else 0."""
+    candidates = (probability > 0.5) & lungs
+    labels, count = ndimage.label(candidates, np.ones((3, 3, 3)))
+    if not count:
+        return np.zeros_like(probability)
+    size = np.bincount(labels.ravel(), minlength=count + 1) * VOXEL_ML
+    peak = ndimage.maximum(probability, labels, np.arange(count + 1))
+    good = (size >= LEAST_INFECTION_ML) & (peak >= SURE)
+    good[0] = False
+    kept = good[labels]
+    near = ndimage.binary_dilation(kept, np.ones((3, 3, 3))) & ~(candidates & ~kept)
+    return np.where(near, probability, np.float32(0))

@@ -1,0 +1,87 @@
+"""The scanner's variety, drawn anew for every patch: slices, kernel, noise, and what the HU scale is off by.
+
+Networks that learned without it take another scanner's noise and sharpness for disease.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FARTHEST_HU = (-1024.0, 1000.0)
+
+
+def acquire(hu: Tensor, random: torch.Generator) -> Tensor:
+    """Show HU [1,D,H,W] (float32, axes k, j, i on 2 mm voxels) as one of many scanners would."""
+    if _chance(0.35, random):
+        hu = thick_slices(hu, _between(1.2, 4.0, random), _between(0, 1, random))
+    if _chance(0.5, random):
+        hu = kernel(hu, _between(-1.0, 1.0, random))
+    if _chance(0.75, random):
+        hu = hu + noise(hu.shape, 50.0 * _between(0, 1, random) ** 2, random)
+    if _chance(0.8, random):
+        hu = (hu + 1000) * (1 + 0.04 * _normal(random)) - 1000 + 22 * _normal(random)
+    if _chance(0.05, random):
+        step = _between(4, 16, random)
+        hu = torch.round(hu / step) * step
+    return hu.clamp(*FARTHEST_HU)
+
+
+def thick_slices(hu: Tensor, voxels: float, phase: float) -> Tensor:
+    """Average [1,D,H,W] over slices of `voxels` voxels, one next to the other, and lay it on the old grid again.
+
+    `phase` (0..1 of a slice) shifts where the first one begins.
+    """
+    depth = hu.shape[1]
+    edges = torch.arange(-phase * voxels, depth + voxels, voxels).clamp(0, depth)
+    edges = torch.unique_consecutive(edges)
+    sums = F.pad(hu.double().cumsum(1), (0, 0, 0, 0, 1, 0))
+    whole, part = edges.floor().long().clamp(max=depth - 1), edges - edges.floor().clamp(max=depth - 1)
+    upto = sums[:, whole] + part.view(1, -1, 1, 1) * hu[:, whole].double()
+    means = (upto.diff(dim=1) / edges.diff().view(1, -1, 1, 1)).to(hu.dtype)
+    centres = (edges[1:] + edges[:-1]) / 2 - 0.5
+    position = torch.arange(depth, dtype=centres.dtype)
+    above = torch.searchsorted(centres, position).clamp(1, len(centres) - 1) if len(centres) > 1 else None
+    if above is None:
+        return means.expand_as(hu).contiguous()
+    share = ((position - centres[above - 1]) / (centres[above] - centres[above - 1])).clamp(0, 1)
+    return torch.lerp(means[:, above - 1], means[:, above], share.view(1, -1, 1, 1).to(hu.dtype))
+
+
+def kernel(hu: Tensor, sharpness: float) -> Tensor:
+    """Blur (below 0) or sharpen (above 0) [1,D,H,W]; at -1 the blur is that of a Gaussian of about 2 mm."""
+    soft = blurred(hu)
+    return hu + (hu - soft) * (0.9 * sharpness if sharpness > 0 else sharpness)
+
+
+def noise(shape: torch.Size, deviation_hu: float, random: torch.Generator) -> Tensor:
+    """Draw noise of this standard deviation (HU), between white and as coarse as a soft kernel leaves it."""
+    white = torch.randn(shape, generator=random)
+    coarse = blurred(white)
+    mixed = torch.lerp(white, coarse / 0.3, _between(0, 1, random))
+    return mixed * (deviation_hu / mixed.std())
+
+
+def blurred(x: Tensor) -> Tensor:
+    """Smooth [1,D,H,W] by the binomial kernel (1, 2, 1) / 4 twice along every axis (sigma of one voxel)."""
+    weight = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    y = x[None]
+    for axis in range(3):
+        size, padding = [1, 1, 1], [0] * 6
+        size[axis] = 5
+        padding[2 * (2 - axis) : 2 * (2 - axis) + 2] = [2, 2]
+        y = F.conv3d(F.pad(y, padding, mode="replicate"), weight.view(1, 1, *size))
+    return y[0]
+
+
+def _chance(probability: float, random: torch.Generator) -> bool:
+    return bool(torch.rand((), generator=random) < probability)
+
+
+def _between(low: float, high: float, random: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=random))
+
+
+def _normal(random: torch.Generator) -> float:
+    return float(torch.randn((), generator=random).clamp(-2.5, 2.5))

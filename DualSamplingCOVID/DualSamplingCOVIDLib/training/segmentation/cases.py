@@ -1,0 +1,116 @@
+"""Phantoms (and CTs that a person brings) as training cases: everything on the segmenter's working grid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from ...cohort import NORMAL
+from ...diagnosis import CAP, COVID
+from ...parallel import spread
+from ...phantom import make_phantom
+from ...phantom.variety import Variety
+from ...progress import Progress, silent
+from ...segmentation import working_grid
+
+FULL_SHARE = 255
+"""How a mask's share of 1 is stored."""
+NORMALS = 0.27
+SMALL = 0.4
+SMALL_RATIO, ANY_RATIO = (0.0002, 0.006), (0.004, 0.40)
+
+
+class SegmentationCase(NamedTuple):
+    """One CT with its truth, arrays [k, j, i] on the working grid (2 mm, LPS).
+
+    `hu` is int16; `right`, `left` and `infection` are uint8 shares of the voxel's volume (255 = all of it); lungs
+    include the infection.
+    """
+
+    hu: NDArray[np.int16]
+    right: NDArray[np.uint8]
+    left: NDArray[np.uint8]
+    infection: NDArray[np.uint8]
+
+    @property
+    def lungs(self) -> NDArray[np.uint8]:
+        """Share of either lung."""
+        return np.maximum(self.right, self.left)
+
+    def cut(self, part: tuple[slice, ...]) -> SegmentationCase:
+        """Return a part of it."""
+        return SegmentationCase(self.hu[part], self.right[part], self.left[part], self.infection[part])
+
+
+class PlannedPhantom(NamedTuple):
+    """One phantom to be made; `ratio` is None for normal lungs."""
+
+    seed: int
+    label: str
+    ratio: float | None
+
+
+def plan_phantoms(amount: int, seed: int) -> tuple[PlannedPhantom, ...]:
+    """Plan phantoms to learn from: a quarter without disease, two in five of the others with very little of it."""
+    rng = np.random.default_rng([seed, 20])
+    seeds = rng.choice(2**31 - 1, amount, replace=False)
+    return tuple(_planned(int(one), rng) for one in seeds)
+
+
+def _planned(seed: int, rng: np.random.Generator) -> PlannedPhantom:
+    if rng.random() < NORMALS:
+        return PlannedPhantom(seed, NORMAL, None)
+    low, high = SMALL_RATIO if rng.random() < SMALL else ANY_RATIO
+    label = COVID if rng.random() < 0.5 else CAP
+    return PlannedPhantom(seed, label, float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+def write_cases(
+    folder: Path, plan: Sequence[PlannedPhantom], variety: Variety, progress: Progress = silent
+) -> list[Path]:
+    """Make the planned phantoms, in parallel; those already in `folder` are kept. Returns their files in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{one.seed:010d}.npz" for one in plan]
+    missing = [(one, file) for one, file in zip(plan, files, strict=True) if not file.exists()]
+    spread(partial(_write_phantom, variety=variety), missing, "making phantoms", progress)
+    return files
+
+
+def read_case(file: Path) -> SegmentationCase:
+    """Read a case that `write_case` wrote."""
+    with np.load(file) as arrays:
+        return SegmentationCase(*(arrays[name] for name in SegmentationCase._fields))
+
+
+def write_case(file: Path, case: SegmentationCase) -> None:
+    """Write a case, whole or not at all."""
+    partial_file = file.with_name(file.name + ".partial")
+    with partial_file.open("wb") as stream:
+        np.savez(stream, **case._asdict())
+    os.replace(partial_file, file)
+
+
+def on_working_grid(ct: sitk.Image, right: sitk.Image, left: sitk.Image, infection: sitk.Image) -> SegmentationCase:
+    """Bring a CT (HU) and its masks (0 and 1, on the CT's grid) to the working grid, as the segmenter does.
+
+    Masks are averaged like the CT, so that a voxel keeps its share of a small lesion.
+    """
+    hu = np.rint(working_grid.array(working_grid.from_ct(ct))).astype(np.int16)
+    shares = [
+        np.rint(working_grid.array(working_grid.from_ct(sitk.Cast(mask, sitk.sitkFloat32) * FULL_SHARE)))
+        for mask in (right, left, infection)
+    ]
+    return SegmentationCase(hu, *(share.clip(0, FULL_SHARE).astype(np.uint8) for share in shares))
+
+
+def _write_phantom(planned: tuple[PlannedPhantom, Path], variety: Variety) -> None:
+    one, file = planned
+    phantom = make_phantom(one.seed, one.label, ratio=one.ratio, variety=variety)
+    write_case(file, on_working_grid(phantom.ct, phantom.right_lung, phantom.left_lung, phantom.infection))

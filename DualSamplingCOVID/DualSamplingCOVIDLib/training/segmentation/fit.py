@@ -1,0 +1,188 @@
+"""Fitting one VB-Net: Dice and cross-entropy for each head, averaged weights, resumable at any step."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from ...errors import InputError
+from ...network.vbnet import VBNet
+from ...progress import Progress, silent
+from ..precision import autocast
+from .recipe import Stage
+
+WARM_UP, FALL_FROM, LEAST_RATE = 0.03, 0.6, 0.01
+AVERAGED_OVER = 100
+SAVE_EVERY = 50
+WEIGHT_DECAY = 1e-4
+LARGEST_GRADIENT = 2.0
+
+Check = Callable[[nn.Module], float]
+"""Says how good a network is: the larger the better."""
+
+
+class Fitted(NamedTuple):
+    """The best averaged weights, how good they are, and the seconds that the fit took in all its runs."""
+
+    state: dict[str, Tensor]
+    score: float
+    seconds: float
+
+
+class SegmentationLoss(nn.Module):
+    """Dice + cross-entropy (MONAI) for each head by itself, in float32; misses of a head weigh `missed` times."""
+
+    def __init__(self, missed: tuple[float, ...]) -> None:
+        """Build the loss for as many heads as `missed` has weights."""
+        super().__init__()
+        from monai.losses import DiceCELoss
+
+        # over the batch: a patch without infection alone would have a Dice of 0 for a single wrong voxel
+        self.heads = nn.ModuleList(
+            DiceCELoss(sigmoid=True, batch=True, weight=torch.tensor([weight])) for weight in missed
+        )
+
+    def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Return the mean over the heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape."""
+        parts = [head(logits[:, c : c + 1], shares[:, c : c + 1]) for c, head in enumerate(self.heads)]
+        return torch.stack(parts).mean()
+
+
+class Fit:
+    """One network's fit; each step is a method of its own, to be overridden one by one.
+
+    All that it needs to go on is in `checkpoint`, plain tensors and numbers, written whole or not at all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: VBNet,
+        samples: Dataset[tuple[Tensor, Tensor]],
+        stage: Stage,
+        loss: SegmentationLoss,
+        checkpoint: Path,
+        device: torch.device,
+        workers: int = 0,
+    ) -> None:
+        """Prepare the fit; `samples` holds `stage.steps * stage.batch` items, in the order they are learned from."""
+        self.name, self.stage, self.samples, self.checkpoint = name, stage, samples, checkpoint
+        self.device, self.workers = device, workers
+        self.network = network.to(device)
+        self.loss = loss.to(device)
+        self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / AVERAGED_OVER))
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=stage.learning_rate, weight_decay=WEIGHT_DECAY)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self.rate)
+        self.steps, self.seconds = 0, 0.0
+        self.best: dict[str, Tensor] = {}
+        self.score = float("-inf")
+        if checkpoint.exists():
+            self.resume()
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate's share at a step: it warms up, stays, and falls in the last 40 %."""
+        done = (step + 1) / self.stage.steps
+        falling = (1 - done) / (1 - FALL_FROM)
+        return min(1.0, done / WARM_UP, max(LEAST_RATE, falling))
+
+    def run(self, check: Check, checks: int, progress: Progress = silent) -> Fitted:
+        """Fit to the end; `check` judges the averaged weights `checks` times, evenly over the last half.
+
+        Raises:
+            InputError: the loss is no longer a number.
+        """
+        looks = {round(self.stage.steps * (1 - 0.5 * n / checks)) for n in range(checks)}
+        since = time.perf_counter()
+        self.network.train()
+        for image, shares in self.batches():
+            loss = self.step(image, shares)
+            self.steps += 1
+            self.note(loss)
+            if self.steps in looks:
+                self.judge(check)
+            if self.steps % SAVE_EVERY == 0 or self.steps in looks:
+                self.seconds, since = self.seconds + time.perf_counter() - since, time.perf_counter()
+                self.save()
+            progress(f"fitting {self.name}", self.steps / self.stage.steps)
+        return Fitted(self.best, self.score, self.seconds)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches that are left, in their order."""
+        left = range(self.steps * self.stage.batch, self.stage.steps * self.stage.batch)
+        loader = DataLoader(Subset(self.samples, left), batch_size=self.stage.batch, num_workers=self.workers)
+        yield from loader
+
+    def step(self, image: Tensor, shares: Tensor) -> float:
+        """Take one step on input [N,2,D,H,W] and shares [N,C,D,H,W]; return the loss."""
+        self.optimiser.zero_grad(set_to_none=True)
+        with autocast(self.device):
+            logits = self.network(image.to(self.device))
+        loss = self.loss(logits.float(), shares.to(self.device))
+        if not torch.isfinite(loss):
+            raise InputError(f"fitting {self.name}: the loss is no number any more; take a lower learning rate")
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self.optimiser.step()
+        self.schedule.step()
+        self.averaged.update_parameters(self.network)
+        return float(loss.detach())
+
+    def judge(self, check: Check) -> None:
+        """Keep the averaged weights where they are the best so far."""
+        self.averaged.eval()
+        score = check(self.averaged.module)
+        self.note(score, "score")
+        if score > self.score:
+            weights = self.averaged.module.state_dict()
+            self.best = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
+            self.score = score
+
+    def note(self, value: float, what: str = "loss") -> None:
+        """Append a line of JSON to the log beside the checkpoint."""
+        line = {"step": self.steps, what: round(value, 5), "learning_rate": self.schedule.get_last_lr()[0]}
+        with self.checkpoint.with_suffix(".jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+    def save(self) -> None:
+        """Write all that is needed to go on."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": {"last_epoch": self.schedule.last_epoch},
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "best": self.best,
+            "score": self.score,
+        }
+        partial = self.checkpoint.with_name(self.checkpoint.name + ".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.checkpoint)
+
+    def resume(self) -> None:
+        """Go on where the checkpoint stands.
+
+        Raises:
+            InputError: it cannot be read, or is of another recipe.
+        """
+        try:
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.averaged.load_state_dict(state["averaged"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.last_epoch = state["schedule"]["last_epoch"]
+            self.schedule._last_lr = [group["lr"] for group in self.optimiser.param_groups]
+            self.steps, self.seconds = state["steps"], state["seconds"]
+            self.best, self.score = state["best"], state["score"]
+        except Exception as error:
+            reason = str(error).splitlines()[0][:120]
+            raise InputError(f"{self.checkpoint}: cannot be gone on from ({reason}); delete it to start anew") from None

@@ -1,0 +1,157 @@
+"""What the two networks are shown: whole chests at low resolution, and patches round the lungs at full resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ...network.vbnet import coarsened, windowed
+from .acquisition import acquire
+from .cases import FULL_SHARE, SegmentationCase, read_case
+
+AIR_HU = -1024.0
+ON_INFECTION = 0.45
+MARGIN_VOXELS = 12
+
+
+class Chests(Dataset[tuple[Tensor, Tensor]]):
+    """Whole chests on the coarse grid: input [2,s,s,s], and the shares of right and left lung [2,s,s,s].
+
+    Item `index` is drawn by (seed, index) alone, so an interrupted run goes on with the very same ones. Chests are cut
+    at random above, below and at the sides, as fields of view differ.
+    """
+
+    def __init__(self, files: Sequence[Path], side: int, amount: int, seed: int, varied: bool = True) -> None:
+        """Serve `amount` chests of `side` coarse voxels from these cases; `varied` is the scanner's variety."""
+        self.files, self.side, self.amount, self.seed, self.varied = list(files), side, amount, seed, varied
+
+    def __len__(self) -> int:
+        """Return how many are served."""
+        return self.amount
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Draw one."""
+        random = _random(self.seed, index)
+        case = read_case(self.files[_whole(len(self.files), random)])
+        case = _field_of_view(case, random)
+        hu = torch.from_numpy(case.hu.astype(np.float32))[None]
+        if self.varied:
+            hu = acquire(hu, random)
+        target = torch.from_numpy(np.stack([case.right, case.left]).astype(np.float32) / FULL_SHARE)
+        volume = coarsened(torch.cat([hu, target])[None])[0]
+        placed = _placed(volume, self.side, random)
+        return windowed(placed[None, :1])[0], placed[1:]
+
+
+class Patches(Dataset[tuple[Tensor, Tensor]]):
+    """Patches of the working grid: input [2,s,s,s], and the shares of lungs and infection [2,s,s,s].
+
+    Item `index` is drawn by (seed, index) alone. Nearly half of them are centred on infection, where there is some,
+    the others anywhere round the lungs. They are mirrored and turned at random.
+    """
+
+    def __init__(self, files: Sequence[Path], side: int, amount: int, seed: int, varied: bool = True) -> None:
+        """Serve `amount` patches of `side` voxels from these cases; `varied` is the scanner's variety."""
+        self.files, self.side, self.amount, self.seed, self.varied = list(files), side, amount, seed, varied
+
+    def __len__(self) -> int:
+        """Return how many are served."""
+        return self.amount
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Draw one."""
+        random = _random(self.seed, index)
+        case = read_case(self.files[_whole(len(self.files), random)])
+        volume = _cut(case, _centre(case, random), self.side)
+        if torch.rand((), generator=random) < 0.3:
+            volume = _turned(volume, random)
+        volume = _mirrored(volume, random)
+        if self.varied:
+            volume = torch.cat([acquire(volume[:1], random), volume[1:]])
+        return windowed(volume[None, :1])[0], volume[1:]
+
+
+def _random(seed: int, index: int) -> torch.Generator:
+    return torch.Generator().manual_seed(1_000_003 * seed + index)
+
+
+def _whole(below: int, random: torch.Generator) -> int:
+    return int(torch.randint(below, (), generator=random))
+
+
+def _field_of_view(case: SegmentationCase, random: torch.Generator) -> SegmentationCase:
+    """Cut up to a sixth off the ends, and more of what lies outside the lungs' box, in half of the cases."""
+    if torch.rand((), generator=random) < 0.5:
+        return case
+    inside = case.lungs > 0
+    part = []
+    for axis in range(3):
+        where = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        low, high, size = int(where[0]), int(where[-1]) + 1, inside.shape[axis]
+        into = (high - low) // 6 if axis == 0 and torch.rand((), generator=random) < 0.3 else 0
+        part.append(slice(_whole(low + into + 1, random), size - _whole(size - high + into + 1, random)))
+    return case.cut(tuple(part))
+
+
+def _placed(volume: Tensor, side: int, random: torch.Generator) -> Tensor:
+    """Lay [c,d,h,w] at a random place of a cube of `side` voxels; what is too large is cut there."""
+    result = torch.zeros(len(volume), side, side, side)
+    result[0] = AIR_HU
+    source, target = [slice(None)], [slice(None)]
+    for size in volume.shape[1:]:
+        room = side - size
+        start = _whole(abs(room) + 1, random)
+        source.append(slice(0, size) if room >= 0 else slice(start, start + side))
+        target.append(slice(start, start + size) if room >= 0 else slice(0, side))
+    result[tuple(target)] = volume[tuple(source)]
+    return result
+
+
+def _centre(case: SegmentationCase, random: torch.Generator) -> list[int]:
+    """Draw a patch's centre voxel (k, j, i)."""
+    if torch.rand((), generator=random) < ON_INFECTION:
+        infected = np.flatnonzero(case.infection > FULL_SHARE // 2)
+        if len(infected):
+            return [int(n) for n in np.unravel_index(infected[_whole(len(infected), random)], case.hu.shape)]
+    inside = case.lungs > FULL_SHARE // 2
+    centre = []
+    for axis in range(3):
+        where = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        low, high = int(where[0]) - MARGIN_VOXELS, int(where[-1]) + MARGIN_VOXELS
+        centre.append(low + _whole(high - low + 1, random))
+    return centre
+
+
+def _cut(case: SegmentationCase, centre: list[int], side: int) -> Tensor:
+    """Cut a cube out of a case: HU, share of the lungs, share of infection [3,s,s,s]; it stays inside where it can."""
+    result = np.zeros((3, side, side, side), np.float32)
+    result[0] = AIR_HU
+    part = []
+    for middle, size in zip(centre, case.hu.shape, strict=True):
+        start = min(max(middle - side // 2, 0), max(size - side, 0))
+        part.append(slice(start, start + side))
+    case = case.cut(tuple(part))
+    k, j, i = case.hu.shape
+    result[0, :k, :j, :i] = case.hu
+    result[1, :k, :j, :i] = case.lungs / np.float32(FULL_SHARE)
+    result[2, :k, :j, :i] = case.infection / np.float32(FULL_SHARE)
+    return torch.from_numpy(result)
+
+
+def _mirrored(volume: Tensor, random: torch.Generator) -> Tensor:
+    axes = [axis for axis in (1, 2, 3) if torch.rand((), generator=random) < (0.5 if axis == 3 else 0.15)]
+    return volume.flip(axes).contiguous() if axes else volume
+
+
+def _turned(volume: Tensor, random: torch.Generator) -> Tensor:
+    """Turn by up to 15 degrees and stretch by up to 15 % along each axis, linear; edges are repeated."""
+    from monai.transforms import RandAffine
+
+    turn = RandAffine(prob=1.0, rotate_range=[0.26] * 3, scale_range=[0.15] * 3, padding_mode="border")
+    turn.set_random_state(seed=_whole(2**31 - 1, random))
+    return torch.as_tensor(turn(volume)).contiguous()

@@ -1,0 +1,53 @@
+"""What a run of `train-segmenter` is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...phantom.variety import FULL, Variety
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How one of the two networks is fitted.
+
+    `patch` voxels a side are seen at a time, `batch` of them a step. The learning rate warms up, stays, and falls
+    in the last 40 % of the steps. `width` is VB-Net's.
+    """
+
+    width: int
+    patch: int
+    batch: int
+    steps: int
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Phantoms, seeds and both stages; the same recipe on the same machine gives the same weights.
+
+    `held_out` phantoms, never learned from, choose among the `checks` looks at the fine network's averaged weights; `calibration`
+    others give cut-offs, detection limit and figures.
+    `variety` and `acquisition` (the scanner's variety on every patch) are switched off in parts by the study of what
+    matters.
+    """
+
+    phantoms: int
+    held_out: int
+    coarse: Stage
+    fine: Stage
+    checks: int = 4
+    calibration: int = 90
+    seed: int = 2020
+    variety: Variety = field(default_factory=lambda: FULL)
+    acquisition: bool = True
+
+
+RECIPES = {
+    "cpu": Recipe(480, 32, Stage(8, 80, 2, 500), Stage(16, 96, 2, 2000)),
+    "gpu": Recipe(4000, 64, Stage(8, 80, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
+    "study": Recipe(160, 16, Stage(8, 80, 2, 250), Stage(16, 96, 2, 400), checks=2, calibration=30),
+    "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
+}
+"""An hour and a half on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only
+shows, in a minute, whether everything is there."""

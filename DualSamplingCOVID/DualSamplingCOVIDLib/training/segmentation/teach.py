@@ -1,0 +1,130 @@
+"""The whole run: phantoms, the coarse and the fine network, and what held-out phantoms say of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...network.vbnet import WINDOWS_HU, VBNet, coarsened, padded, windowed
+from ...progress import Progress, silent
+from .cases import FULL_SHARE, SegmentationCase, plan_phantoms, read_case, write_cases
+from .fit import Fit, Fitted, SegmentationLoss
+from .patches import Chests, Patches
+from .recipe import Recipe
+
+MISSED_INFECTION = 2.0
+NORMAL_WEIGHT = 20.0
+"""What a false infection ratio in normal lungs costs, against an infection Dice."""
+
+
+class Taught(NamedTuple):
+    """Both networks' fits, the seconds that making the phantoms took, and how many were learned from."""
+
+    coarse: Fitted
+    fine: Fitted
+    seconds: float
+    phantoms: int
+
+
+def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress = silent, workers: int = 0) -> Taught:
+    """Make the recipe's phantoms in `folder` and fit both networks there; what is already there is gone on from."""
+    plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed)
+    start = time.perf_counter()
+    files = write_cases(folder / "cases", plan, recipe.variety, progress)
+    seconds = time.perf_counter() - start
+    learned, held_out = files[: recipe.phantoms], files[recipe.phantoms :]
+    coarse = _fit_coarse(recipe, learned, held_out, folder, device, progress, workers)
+    fine = _fit_fine(recipe, learned, held_out, folder, device, progress, workers)
+    return Taught(coarse, fine, seconds, len(learned))
+
+
+def _fit_coarse(
+    recipe: Recipe,
+    learned: Sequence[Path],
+    held_out: Sequence[Path],
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    workers: int,
+) -> Fitted:
+    stage = recipe.coarse
+    torch.manual_seed(recipe.seed)
+    samples = Chests(learned, stage.patch, stage.steps * stage.batch, recipe.seed, recipe.acquisition)
+    network = VBNet(len(WINDOWS_HU), 2, stage.width)
+    loss = SegmentationLoss((1.0, 1.0))
+    fit = Fit("the coarse network", network, samples, stage, loss, folder / "coarse.checkpoint", device, workers)
+    return fit.run(lambda network: _coarse_score(network, held_out, device), recipe.checks, progress)
+
+
+def _fit_fine(
+    recipe: Recipe,
+    learned: Sequence[Path],
+    held_out: Sequence[Path],
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    workers: int,
+) -> Fitted:
+    stage = recipe.fine
+    torch.manual_seed(recipe.seed + 1)
+    samples = Patches(learned, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
+    network = VBNet(len(WINDOWS_HU), 2, stage.width)
+    loss = SegmentationLoss((1.0, MISSED_INFECTION))
+    fit = Fit("the fine network", network, samples, stage, loss, folder / "fine.checkpoint", device, workers)
+    return fit.run(lambda network: _fine_score(network, held_out, device), recipe.checks, progress)
+
+
+@torch.inference_mode()
+def _coarse_score(network: nn.Module, files: Sequence[Path], device: torch.device) -> float:
+    """Mean Dice of the right and the left lung over the held-out phantoms."""
+    scores = []
+    for file in files:
+        case = read_case(file)
+        truth = coarsened(torch.from_numpy(np.stack([case.right, case.left])[None].astype(np.float32) / FULL_SHARE))
+        hu = coarsened(torch.from_numpy(case.hu.astype(np.float32))[None, None])
+        found = _answer(network, hu, device)
+        scores += [_dice(found[0, side] > 0.5, truth[0, side] > 0.5) for side in (0, 1)]
+    return float(np.mean(scores))
+
+
+@torch.inference_mode()
+def _fine_score(network: nn.Module, files: Sequence[Path], device: torch.device) -> float:
+    """Mean Dice of lungs and of infection, less what is taken for infection in normal lungs."""
+    lungs, infections, false = [], [], []
+    for file in files:
+        case = read_case(file)
+        part = _round_the_lungs(case)
+        hu = torch.from_numpy(case.hu[part].astype(np.float32))[None, None]
+        found = _answer(network, hu, device)[0] > 0.5
+        inside = torch.from_numpy(case.lungs[part] > FULL_SHARE // 2)
+        infected = torch.from_numpy(case.infection[part] > FULL_SHARE // 2)
+        lungs.append(_dice(found[0], inside))
+        if infected.any():
+            infections.append(_dice(found[1] & found[0], infected))
+        else:
+            false.append(float((found[1] & found[0]).sum() / inside.sum()))
+    return float(np.mean(lungs) + np.mean(infections or [0.0]) - NORMAL_WEIGHT * np.mean(false or [0.0]))
+
+
+def _answer(network: nn.Module, hu: Tensor, device: torch.device) -> Tensor:
+    """Probabilities [1,C,D,H,W] of HU [1,1,D,H,W], on the CPU."""
+    shape = hu.shape[2:]
+    logits = network(windowed(padded(hu.to(device), -1024.0)))
+    return torch.sigmoid(logits.float())[..., : shape[0], : shape[1], : shape[2]].cpu()
+
+
+def _round_the_lungs(case: SegmentationCase) -> tuple[slice, ...]:
+    inside = case.lungs > 0
+    where = [np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    return tuple(slice(max(int(w[0]) - 8, 0), int(w[-1]) + 9) for w in where)
+
+
+def _dice(found: Tensor, truth: Tensor) -> float:
+    total = int(found.sum() + truth.sum())
+    return 2 * int((found & truth).sum()) / total if total else 1.0
