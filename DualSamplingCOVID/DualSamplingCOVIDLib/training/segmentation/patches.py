@@ -23,7 +23,8 @@ class Chests(Dataset[tuple[Tensor, Tensor]]):
     """Whole chests on the coarse grid: input [2,s,s,s], and the shares of right and left lung [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone, so an interrupted run goes on with the very same ones. Chests are cut
-    at random above, below and at the sides, as fields of view differ.
+    at random above, below and at the sides, as fields of view differ. The scanner's variety is drawn on the coarse voxels:
+    what it does between them is lost in their means.
     """
 
     def __init__(self, files: Sequence[Path], side: int, amount: int, seed: int, varied: bool = True) -> None:
@@ -39,11 +40,10 @@ class Chests(Dataset[tuple[Tensor, Tensor]]):
         random = _random(self.seed, index)
         case = read_case(self.files[_whole(len(self.files), random)])
         case = _field_of_view(case, random)
-        hu = torch.from_numpy(case.hu.astype(np.float32))[None]
+        arrays = np.stack([case.hu, case.right / np.float32(FULL_SHARE), case.left / np.float32(FULL_SHARE)])
+        volume = coarsened(torch.from_numpy(arrays)[None])[0]
         if self.varied:
-            hu = acquire(hu, random)
-        target = torch.from_numpy(np.stack([case.right, case.left]).astype(np.float32) / FULL_SHARE)
-        volume = coarsened(torch.cat([hu, target])[None])[0]
+            volume = torch.cat([acquire(volume[:1], random), volume[1:]])
         placed = _placed(volume, self.side, random)
         return windowed(placed[None, :1])[0], placed[1:]
 

@@ -26,10 +26,9 @@ class Stage:
 class Recipe:
     """Phantoms, seeds and both stages; the same recipe on the same machine gives the same weights.
 
-    `held_out` phantoms, never learned from, choose among the `checks` looks at the fine network's averaged weights; `calibration`
-    others give cut-offs, detection limit and figures.
-    `variety` and `acquisition` (the scanner's variety on every patch) are switched off in parts by the study of what
-    matters.
+    `held_out` phantoms, never learned from, choose among the `checks` looks at the fine network's averaged weights;
+    `calibration` others give cut-offs, detection limit and figures. `variety` and `acquisition` (the scanner's variety
+    on every patch) are switched off in parts by the study of what matters.
     """
 
     phantoms: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...errors import InputError
 from ...network.vbnet import WINDOWS_HU, VBNet, coarsened, padded, windowed
 from ...progress import Progress, silent
 from .cases import FULL_SHARE, SegmentationCase, plan_phantoms, read_case, write_cases
@@ -33,7 +36,12 @@ class Taught(NamedTuple):
 
 
 def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress = silent, workers: int = 0) -> Taught:
-    """Make the recipe's phantoms in `folder` and fit both networks there; what is already there is gone on from."""
+    """Make the recipe's phantoms in `folder` and fit both networks there; what is already there is gone on from.
+
+    Raises:
+        InputError: `folder` holds another recipe's work, or a checkpoint that cannot be read.
+    """
+    _claim(folder, recipe)
     plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed)
     start = time.perf_counter()
     files = write_cases(folder / "cases", plan, recipe.variety, progress)
@@ -42,6 +50,15 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
     coarse = _fit_coarse(recipe, learned, held_out, folder, device, progress, workers)
     fine = _fit_fine(recipe, learned, held_out, folder, device, progress, workers)
     return Taught(coarse, fine, seconds, len(learned))
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe into the folder, or hold it against the one that is there."""
+    note, text = folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    if note.exists() and note.read_text(encoding="utf-8") != text:
+        raise InputError(f"{note}: of another recipe or seed; choose another folder for --work")
+    note.write_text(text, encoding="utf-8")
 
 
 def _fit_coarse(

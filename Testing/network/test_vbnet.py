@@ -1,0 +1,113 @@
+"""VB-Net: the published widths level by level, its size, and the geometry between the two grids."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from DualSamplingCOVIDLib.network.vbnet import (
+    COARSER,
+    WINDOWS_HU,
+    Bottleneck,
+    Residual,
+    VBNet,
+    coarsened,
+    padded,
+    refined,
+    windowed,
+)
+
+
+def _meta(width: int = 16, outputs: int = 2) -> VBNet:
+    with torch.device("meta"):
+        return VBNet(len(WINDOWS_HU), outputs, width)
+
+
+def test_the_encoder_has_the_published_channels_on_grids_halved_four_times() -> None:
+    network, shapes = _meta(), []
+
+    def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+        shapes.append(tuple(output.shape[1:]))
+
+    for stage in (network.input, *network.down, *network.up):
+        stage.register_forward_hook(keep)  # type: ignore[arg-type]
+    answer = network(torch.empty(1, 2, 96, 80, 112, device="meta"))
+    assert shapes == [
+        (16, 96, 80, 112),
+        (32, 48, 40, 56),
+        (64, 24, 20, 28),
+        (128, 12, 10, 14),
+        (256, 6, 5, 7),
+        (256, 12, 10, 14),
+        (128, 24, 20, 28),
+        (64, 48, 40, 56),
+        (32, 96, 80, 112),
+    ]
+    assert answer.shape == (1, 2, 96, 80, 112)
+
+
+def test_each_level_has_its_published_number_of_convolutions() -> None:
+    stacks = [
+        sum(isinstance(part, Bottleneck) for part in m.stack) for m in _meta().modules() if isinstance(m, Residual)
+    ]
+    assert stacks == [1, 2, 3, 3, 3, 3, 2, 1]
+
+
+@pytest.mark.parametrize(("width", "parameters"), [(8, 480_434), (16, 1_909_794), (24, 4_288_082)])
+def test_the_number_of_parameters(width: int, parameters: int) -> None:
+    assert sum(p.numel() for p in _meta(width).parameters()) == parameters
+
+
+def test_a_bottleneck_convolves_a_quarter_of_the_channels() -> None:
+    kernels = [tuple(m.weight.shape[:2]) + m.kernel_size for m in Bottleneck(64).modules() if isinstance(m, nn.Conv3d)]
+    assert kernels == [(16, 64, 1, 1, 1), (16, 16, 3, 3, 3), (64, 16, 1, 1, 1)]
+
+
+@pytest.mark.parametrize("width", [0, 4, 12])
+def test_a_width_that_group_norm_cannot_part_is_refused(width: int) -> None:
+    with pytest.raises(ValueError, match="width must be a multiple of 8"):
+        VBNet(2, 2, width)
+
+
+def test_sides_that_cannot_be_halved_four_times_are_refused_and_padding_makes_them_so() -> None:
+    volume = torch.zeros(1, 2, 16, 24, 33)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        _meta()(volume)
+    assert padded(volume, -1.0).shape == (1, 2, 16, 32, 48)
+    assert padded(volume, -1.0)[0, 0, 0, 30, 0] == -1 and padded(volume, -1.0)[0, 0, 0, 0, 32] == 0
+
+
+def test_windows_map_their_ends_to_minus_one_and_one_and_clip() -> None:
+    hu = torch.tensor([-3024.0, -1000, -725, -450, -350, 300, 2000]).view(1, 1, 1, 1, 7)
+    whole, lung = windowed(hu)[0, :, 0, 0]
+    torch.testing.assert_close(whole, torch.tensor([-1.0, -1, -0.5769231, -0.1538462, 0, 1, 1]))
+    torch.testing.assert_close(lung, torch.tensor([-1.0, -1, 0, 1, 1, 1, 1]))
+
+
+@pytest.mark.parametrize("shape", [(30, 33, 36), (31, 35, 40)])
+def test_a_coarse_voxel_lies_on_the_middle_one_of_its_fine_voxels(shape: tuple[int, int, int]) -> None:
+    """A linear ramp stays the same ramp on the way there and back, away from the ends."""
+    ramps = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in shape), indexing="ij"))[None]
+    coarse = coarsened(ramps)
+    assert coarse[0, 0, 3, 0, 0] == 3 * COARSER + 1
+    back = refined(coarse, shape)
+    assert back.shape == ramps.shape
+    inner = (..., slice(2, -4), slice(2, -4), slice(2, -4))
+    torch.testing.assert_close(back[inner], ramps[inner])
+
+
+def test_it_learns_to_tell_a_bright_cube_and_its_core_apart() -> None:
+    torch.manual_seed(0)
+    network = VBNet(1, 2, 8)
+    volume, target = torch.full((1, 1, 32, 32, 32), -1.0), torch.zeros(1, 2, 32, 32, 32)
+    volume[..., 8:24, 8:24, 8:24], target[:, 0, 8:24, 8:24, 8:24] = 0.2, 1
+    volume[..., 13:19, 13:19, 13:19], target[:, 1, 13:19, 13:19, 13:19] = 0.9, 1
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(40):
+        optimiser.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(network(volume), target)
+        loss.backward()
+        optimiser.step()
+    found = network(volume) > 0
+    assert ((found == (target > 0)).float().mean(dim=(0, 2, 3, 4)) > 0.99).all()
