@@ -89,8 +89,10 @@ def _paint_loop(
     view = window(chest, centres.min(0) - radius - 5, centres.max(0) + radius + 5)
     if view.empty:
         return
-    spheres = [ellipsoid(view, c, (r, r, r)) * np.float32(r) for c, r in
-               ((c, radius * rng.uniform(0.75, 1.0)) for c in centres)]
+    spheres = [
+        ellipsoid(view, c, (r, r, r)) * np.float32(r)
+        for c, r in ((c, radius * rng.uniform(0.75, 1.0)) for c in centres)
+    ]
     inside = np.max(spheres, axis=0)
     limit = below[view.box]
     blend(hu[view.box], 35.0, coverage(inside + np.float32(rng.uniform(1.5, 4)), 2.0) * limit)

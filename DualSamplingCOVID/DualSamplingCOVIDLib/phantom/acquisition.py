@@ -45,7 +45,7 @@ def draw_nuisances(seed: int) -> Nuisances:
     off = 3 if rng.random() < 0.2 else 1
     return Nuisances(
         spacing_mm=(plane, plane, slices),
-        noise_hu=float(np.exp(rng.uniform(np.log(4), np.log(60)))),
+        noise_hu=float(4 * 15 ** (rng.random() ** 1.3)),
         kernel=float(rng.uniform(-1, 1)),
         body_scale=float(np.clip(rng.normal(1, 0.08), 0.82, 1.18)),
         fat_mm=float(rng.uniform(4, 30) if rng.random() < 0.8 else rng.uniform(30, 55)),
@@ -54,7 +54,7 @@ def draw_nuisances(seed: int) -> Nuisances:
         scale=float(1 + np.clip(off * rng.normal(0, 0.008), -0.04, 0.04)),
         step_hu=8 if rng.random() < 0.04 else 1,
         starvation=float(rng.uniform(0.2, 1) if rng.random() < 0.35 else 0),
-        padding_hu=int(rng.choice([-1024, -1024, -1024, -2000, -2000, rng.integers(-2000, -1024)])),
+        padding_hu=(-1024, -1024, -1024, -2000, -2000, int(rng.integers(-2000, -1024)))[int(rng.integers(6))],
     )
 
 

@@ -56,7 +56,9 @@ def paint_breasts(hu: Floats, chest: Chest, skin: Floats, rng: np.random.Generat
     gland = float(rng.uniform(-90, 20))
     for side in (-1, 1):
         out = float(rng.uniform(0.45, 0.75)) * plan.half_width
-        front = -(plan.half_depth + plan.wall + 0.7 * plan.fat) * np.sqrt(max(1 - (out / (1.3 * plan.half_width)) ** 2, 0))
+        front = -(plan.half_depth + plan.wall + 0.7 * plan.fat) * np.sqrt(
+            max(1 - (out / (1.3 * plan.half_width)) ** 2, 0)
+        )
         centre = np.array([side * out, front + 12, float(rng.uniform(0.36, 0.52)) * plan.height])
         radii = np.array([size, size * flat, size])
         outside = coverage(3 - skin, 2.0)
@@ -142,7 +144,9 @@ def _paint_girdle(hu: Floats, chest: Chest, density: float, rng: np.random.Gener
     view = window(chest, (-30, -1.3 * d, 0.2 * plan.height), (30, -0.3 * d, plan.height))
     if not view.empty:
         cavity, z = chest.cavity[view.box], view.z
-        sternum = np.minimum(np.minimum(19 - np.abs(view.x), 5.5 - np.abs(cavity + 8)), z - np.float32(0.25 * plan.height))
+        sternum = np.minimum(
+            np.minimum(19 - np.abs(view.x), 5.5 - np.abs(cavity + 8)), z - np.float32(0.25 * plan.height)
+        )
         front = (view.y < -0.5 * d) & (z < 0.92 * plan.height)
         blend(hu[view.box], 380.0 * density, coverage(sternum, 2.0) * front)
         blend(hu[view.box], 130.0 * density, coverage(sternum - 1.8, 2.0) * front)

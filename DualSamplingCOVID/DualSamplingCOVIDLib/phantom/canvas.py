@@ -81,9 +81,7 @@ def paint_path(
         _paint(hu, view, share, value, within)
 
 
-def _capsule(
-    view: Window, start: NDArray[np.float64], end: NDArray[np.float64], first: float, last: float
-) -> Floats:
+def _capsule(view: Window, start: NDArray[np.float64], end: NDArray[np.float64], first: float, last: float) -> Floats:
     """Distance in mm below the surface of a round tube whose radius goes from `first` to `last`."""
     axis = end - start
     length2 = max(float(axis @ axis), 1e-6)

@@ -29,6 +29,9 @@ class FieldOfView:
         return None if seen.all() else seen
 
 
+_MOST_MM3 = 36e6
+
+
 def draw_extent(
     plan: BodyPlan,
     spacing: tuple[float, float, float],
@@ -56,11 +59,17 @@ def draw_extent(
         half = np.full(2, min(max(rng.uniform(165, 225), (high - low)[0] / 2 + 14), 225.0))
         half[1] = max(rng.uniform(0.65, 0.9) * half[0], (high - low)[1] / 2 + 20)
         centre[1] += rng.uniform(-5, 20)
-    bottom, top = low[2] - _below(rng, variety), high[2] + _above(rng, variety)
+    below, above = _below(rng, variety), _above(rng, variety)
+    # wide fields are not tall as well: that keeps every phantom quick to make
+    spare = max(_MOST_MM3 / float(np.prod(2 * half)) - (high - low)[2], 6.0)
+    less = min(1.0, spare / (below + above))
+    bottom, top = low[2] - less * below, high[2] + less * above
     start = np.array([*(centre - half), bottom])
     stop = np.array([*(centre + half), top])
     step = np.maximum(np.array(spacing), (stop - start) / np.array(max_size))
-    grid = Grid.between(tuple(start), tuple(stop), tuple(step))
+    # the last voxel's centre lies up to two steps short of the end
+    step = np.maximum(step, (stop + 2 * step - start) / np.array(max_size))
+    grid = Grid.between(tuple(start), tuple(stop + 2 * step * (1 - 1e-6)), tuple(step))
     return FieldOfView(grid, (float(centre[0]), float(centre[1])), _circle(half, low, high, centre, rng, variety))
 
 
@@ -80,7 +89,7 @@ def _lung_box(plan: BodyPlan) -> tuple[np.ndarray, np.ndarray]:
     rings.append(np.array([[0.0, plan.apex_shift * 0.6, plan.height]]))
     points = plan.place(np.vstack(rings))
     # the surface is a rounded square and irregular: it bulges over the rings
-    return points.min(0) - [7, 7, 14], points.max(0) + [7, 7, 12]
+    return points.min(0) - np.array([7, 7, 14]), points.max(0) + np.array([7, 7, 12])
 
 
 def _below(rng: np.random.Generator, variety: Variety) -> float:

@@ -124,7 +124,7 @@ def paint_airway(hu: Floats, chest: Chest, rng: np.random.Generator) -> None:
     if rng.random() < 0.5:
         # the bronchus intermedius and the left lower one lie in the hila's fat
         for side in (-1, 1):
-            path = [plan.hilum(side) + [side * 2.0, 2.0, -4.0], plan.hilum(side) + [side * 2.0, 12.0, -34.0]]
+            path = plan.hilum(side) + np.array([[side * 2.0, 2.0, -4.0], [side * 2.0, 12.0, -34.0]])
             paint_path(hu, chest, path, 6.3, 20.0, cut)
             paint_path(hu, chest, path, 4.6, AIR, cut)
     view = window(chest, (-40, -70, plan.height + 20), (40, 40, plan.height + 90))

@@ -15,7 +15,7 @@ def paint_parenchyma(chest: Chest, rng: np.random.Generator, *, distractors: boo
     back = y * np.float32(1 / chest.plan.half_depth)
     # one in eight breathes out: the whole lung is denser, most of all at the back
     expired = distractors and rng.random() < 0.12
-    level = rng.uniform(-760, -650) if expired else rng.uniform(-900, -810)
+    level = rng.uniform(-770, -650) if expired else rng.uniform(-925, -825)
     gradient = rng.uniform(40, 120) if expired else rng.uniform(5, 50)
     hu = np.asarray(np.float32(level) + np.float32(gradient) * back, np.float32)
     hu += np.float32(rng.uniform(5, 14)) * smooth_field(chest.grid, 20.0, rng)
@@ -107,7 +107,7 @@ def _bands(hu: Floats, chest: Chest, rng: np.random.Generator) -> None:
         )
         plate = coverage(np.float32(thick) - np.abs(away + wave), 2.0)
         plate *= np.clip(2 * ellipsoid(view, centre, (length, length, length)), 0, 1)
-        blend(hu[view.box], np.float32(rng.uniform(-500, 0)), plate)
+        blend(hu[view.box], float(rng.uniform(-500, 0)), plate)
 
 
 def _septa(hu: Floats, chest: Chest, rng: np.random.Generator) -> None:

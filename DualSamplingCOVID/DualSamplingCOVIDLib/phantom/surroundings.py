@@ -70,7 +70,11 @@ def paint_devices(hu: Floats, chest: Chest, skin: Floats, rng: np.random.Generat
     if rng.random() < 0.05:
         can = np.array([0.6 * plan.half_width, front + 16, 0.82 * plan.height])
         paint_ellipsoid(hu, chest, can, (20, 5, 22), METAL, coverage(-chest.cavity - 8, 2.0))
-        path = [can, (30, -0.3 * plan.half_depth, 0.97 * plan.height), (-18, -0.15 * plan.half_depth, plan.carina_z + 25)]
+        path = [
+            can,
+            (30, -0.3 * plan.half_depth, 0.97 * plan.height),
+            (-18, -0.15 * plan.half_depth, plan.carina_z + 25),
+        ]
         path += [(-20, -0.1 * plan.half_depth, plan.heart[2] + 15), (15, -0.5 * plan.half_depth, plan.heart[2] - 25)]
         paint_path(hu, chest, path, 1.3, METAL, coverage(-chest.depth, 2.0))
     if rng.random() < 0.08:
@@ -81,6 +85,6 @@ def paint_devices(hu: Floats, chest: Chest, skin: Floats, rng: np.random.Generat
     if rng.random() < 0.08:
         for t in (0.4, 0.5, 0.6, 0.7):
             centre = np.array([0, 8 - plan.half_depth * 1.0, t * plan.height])
-            ring = [centre + [12 * np.cos(a), 8 * np.sin(a) - 14, 2] for a in np.linspace(0, 2 * np.pi, 7)]
+            turn = np.linspace(0, 2 * np.pi, 7)
+            ring = centre + np.stack([12 * np.cos(turn), 8 * np.sin(turn) - 14, 0 * turn + 2], axis=1)
             paint_path(hu, chest, ring, 0.8, METAL, coverage(-chest.cavity - 1, 2.0))
-

@@ -33,10 +33,10 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
         deep, wide = (_room(grid, lung & (chest.depth > least)) for least in (5.0, 1.5))
         hilum = plan.hilum(side)
         root = plan.place(hilum[None])[0]
-        artery = grow_tree(root, _spread(deep, 700, rng), _spread(wide, 3600, rng), 7.6 * calibre, rng)
+        artery = grow_tree(root, _spread(deep, 700, rng), _spread(wide, 2400, rng), 6.8 * calibre, rng)
         # the veins come from the left atrium: lower, and in front
         root = plan.place((hilum - [side * 6.0, 4.0, 20.0])[None])[0]
-        vein = grow_tree(root, _spread(deep, 500, rng), _spread(wide, 2600, rng), 6.8 * calibre, rng)
+        vein = grow_tree(root, _spread(deep, 500, rng), _spread(wide, 1700, rng), 6.0 * calibre, rng)
         box = _round_lung(grid, lung)
         part = grid.part(box)
         for tree in (artery, vein):
@@ -48,9 +48,7 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
         wall[box] += draw_branches(part, beside, airway, width, float(rng.uniform(0.5, 1.0)))
         lumen[box] += draw_branches(part, beside, airway, width)
         arteries.append(artery)
-    return LungTrees(
-        (arteries[0], arteries[1]), np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1)
-    )
+    return LungTrees((arteries[0], arteries[1]), np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1))
 
 
 def _room(grid: Grid, mask: Masks) -> Points:

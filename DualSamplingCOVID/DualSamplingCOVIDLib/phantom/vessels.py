@@ -36,7 +36,7 @@ def grow_tree(root: Points, targets: Points, twigs: Points, root_mm: float, rng:
     """Connect the targets (N, 3) greedily, nearest to the root first: short links, but also short paths.
 
     The `twigs` (M, 3) then sprout from the nearest branches. Radii follow Murray's law, with an exponent between
-    2.6 and 3, from a root of `root_mm` mm.
+    2.35 and 2.8, from a root of `root_mm` mm.
     """
     order = np.argsort(np.linalg.norm(targets - root, axis=1))
     position = np.vstack([root[None], targets[order]])
@@ -51,7 +51,7 @@ def grow_tree(root: Points, targets: Points, twigs: Points, root_mm: float, rng:
     for part in np.array_split(twigs, 3):
         position, parent, path = _sprout(position, parent, path, part)
     share = _leaves_below(parent, rng)
-    exponent = rng.uniform(2.6, 3.0)
+    exponent = rng.uniform(2.35, 2.8)
     radius = root_mm * (share / share[0]) ** (1 / exponent)
     leaf = np.ones(len(parent), bool)
     leaf[parent[1:]] = False
