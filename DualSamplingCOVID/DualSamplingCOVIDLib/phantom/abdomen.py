@@ -53,7 +53,7 @@ def _paint_stomach(hu: Floats, chest: Chest, below: Floats, rng: np.random.Gener
     blend(hu[view.box], 38.0, coverage(inside + np.float32(wall), 2.0) * limit)
     food = smooth_field(view.grid, 7.0, rng)
     mottled = gas and rng.random() < 0.35
-    content = np.clip(10 + 60 * food, -400, 60) if mottled else np.float32(rng.uniform(0, 45))
+    content: float | Floats = np.clip(10 + 60 * food, -400, 60) if mottled else float(rng.uniform(0, 45))
     blend(hu[view.box], content, coverage(inside, 2.0) * limit)
     if gas and rng.random() < 0.15:
         return
