@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,11 @@ Masks = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class BodyPlan:
-    """One person's proportions in mm. The chest's axis is x = y = 0; z = 0 is the costophrenic recess."""
+    """One person's proportions in mm. The chest's axis is x = y = 0; z = 0 is the costophrenic recess.
+
+    `taper` is how late the chest narrows to its apex; `pose_deg` how the body lies on the table (about x, y and z);
+    `scoliosis` the spine's sideways swing (mm) and its phase; `kyphosis` how far (mm) apex and recess lie forward.
+    """
 
     half_width: float
     half_depth: float
@@ -29,6 +34,11 @@ class BodyPlan:
     right_rise: float
     rib_pitch: float
     apex_shift: float
+    left_rise: float = 0.0
+    taper: float = 1.9
+    pose_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scoliosis: tuple[float, float] = (0.0, 0.0)
+    kyphosis: float = 0.0
 
     @property
     def carina_z(self) -> float:
@@ -44,6 +54,70 @@ class BodyPlan:
         """Where vessels enter the lung on this side (-1 right, +1 left), (x, y, z) in mm."""
         return np.array([side * (self.mediastinum + 8.0), 6.0, self.carina_z - 24.0 + 5.0 * side])
 
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """Matrix that turns patient directions into the body's own (x, y, z)."""
+        turn = np.eye(3)
+        for axis, angle in enumerate(np.radians(self.pose_deg)):
+            first, second = [other for other in range(3) if other != axis]
+            step = np.eye(3)
+            step[first, first] = step[second, second] = np.cos(angle)
+            step[first, second], step[second, first] = -np.sin(angle), np.sin(angle)
+            turn = step @ turn
+        return turn
+
+    @property
+    def pivot(self) -> NDArray[np.float64]:
+        """The point (mm) that the pose leaves where it is: between the hila."""
+        return np.array([0.0, 0.0, 0.55 * self.height])
+
+    def bend(self, z: Any) -> tuple[Any, Any]:
+        """How far (mm) spine and chest are shifted in x and y at the body's height z."""
+        t = z / self.height - 0.5
+        swing, phase = self.scoliosis
+        return swing * np.sin(5.0 * t + phase), -self.kyphosis * t * t
+
+    def place(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn body positions (N, 3) in mm into patient positions: those of the CT."""
+        dx, dy = self.bend(points[:, 2])
+        bent = points + np.stack([dx, dy, np.zeros(len(points))], axis=1)
+        return (bent - self.pivot) @ self.rotation + self.pivot
+
+    def body_axes(self, grid: Grid) -> tuple[Floats, Floats, Floats]:
+        """Return the body coordinates x, y and z in mm of every voxel, each [k, j, i]."""
+        turn, pivot = self.rotation, self.pivot
+        centred = [axis - np.float32(shift) for axis, shift in zip(grid.axes, pivot, strict=True)]
+        x, y, z = (
+            np.float32(row[0]) * centred[0] + (np.float32(row[1]) * centred[1] + np.float32(row[2]) * centred[2])
+            for row in turn
+        )
+        z += np.float32(pivot[2])
+        if self.scoliosis[0] or self.kyphosis:
+            dx, dy = self.bend(z)
+            x, y = (x - dx).astype(np.float32), (y - dy).astype(np.float32)
+        return x, y, z
+
+    def box(self, grid: Grid, low: Any, high: Any) -> tuple[slice, slice, slice]:
+        """Return the slices [k, j, i] of the voxels between the body positions `low` and `high` (x, y, z in mm)."""
+        bits = np.array(list(np.ndindex(2, 2, 2)))
+        # the body may be bent between the ends: a third layer of corners
+        corners = np.where(bits, np.asarray(high, float), np.asarray(low, float))
+        middle = corners * [1, 1, 0] + [0, 0, (low[2] + high[2]) / 2]
+        placed = self.place(np.vstack([corners, middle]))
+        slices = [
+            slice(int(np.searchsorted(axis, least - 2)), int(np.searchsorted(axis, most + 2)))
+            for axis, least, most in zip((grid.x, grid.y, grid.z), placed.min(0), placed.max(0), strict=True)
+        ]
+        return slices[2], slices[1], slices[0]
+
+    def dome_z(self, x: Any, y: Any) -> Any:
+        """Height in mm of the diaphragm over the body position x, y."""
+        side = np.abs(x) / np.float32(self.half_width) - np.float32(0.46)
+        side = np.where(side < 0, 0.5 * side, side)
+        front = (y + np.float32(0.25 * self.half_depth)) / np.float32(self.half_depth)
+        rise = np.float32(self.dome) + np.where(x < 0, np.float32(self.right_rise), np.float32(self.left_rise))
+        return rise * (np.float32(1.05) - (side / np.float32(0.56)) ** 2 - np.float32(0.75) * front * front)
+
 
 def draw_body(body_scale: float, fat_mm: float, rng: np.random.Generator) -> BodyPlan:
     """Draw a person of this size (1 = average adult) and subcutaneous fat (mm)."""
@@ -51,9 +125,12 @@ def draw_body(body_scale: float, fat_mm: float, rng: np.random.Generator) -> Bod
     def about(value: float, spread: float = 0.06) -> float:
         return float(value * np.clip(1 + spread * rng.standard_normal(), 1 - 2 * spread, 1 + 2 * spread))
 
-    half_depth = about(94.0 * body_scale)
-    height = about(228.0 * body_scale, 0.08)
-    radius = about(50.0 * body_scale, 0.08)
+    # thin flat chests to barrel chests
+    half_depth = about(94.0 * body_scale, 0.10)
+    height = about(228.0 * body_scale, 0.09)
+    radius = about(51.0 * body_scale, 0.10)
+    tilted = 1.0 if rng.random() < 0.15 else 0.3
+    raised = float(rng.uniform(15, 45)) if rng.random() < 0.12 else 0.0
     return BodyPlan(
         half_width=about(132.0 * body_scale),
         half_depth=half_depth,
@@ -64,9 +141,14 @@ def draw_body(body_scale: float, fat_mm: float, rng: np.random.Generator) -> Bod
         heart=(about(17.0, 0.25), -0.28 * half_depth, about(0.34 * height, 0.08)),
         heart_radius=radius,
         dome=about(58.0, 0.15),
-        right_rise=float(rng.uniform(0.0, 20.0)),
+        right_rise=float(rng.uniform(0.0, 20.0)) + raised * (raised > 25),
+        left_rise=raised * (raised <= 25) * 2,
         rib_pitch=about(27.0, 0.08),
         apex_shift=float(rng.uniform(5.0, 22.0)),
+        taper=float(rng.uniform(1.9, 4.2)),
+        pose_deg=tuple(np.clip(tilted * 7 * rng.standard_normal(3), -12, 12).tolist()),
+        scoliosis=(float(rng.uniform(-12, 12)) if rng.random() < 0.2 else 0.0, float(rng.uniform(0, 6.3))),
+        kyphosis=float(rng.uniform(10, 70)) if rng.random() < 0.25 else 0.0,
     )
 
 
@@ -74,6 +156,7 @@ def draw_body(body_scale: float, fat_mm: float, rng: np.random.Generator) -> Bod
 class Chest:
     """The drawn shape: signed distances in mm ([k, j, i], positive inside), and the lungs as masks.
 
+    `body` are the body coordinates (x, y, z) of every voxel, and `warped` the same with this person's irregularities;
     `depth` is the distance below the lung's surface, `costal` below the chest wall or diaphragm only,
     `cavity` below the chest wall (negative in the wall), `above_diaphragm` the height over the diaphragm;
     `lobe` numbers the lobes 1 RUL, 2 RML, 3 RLL, 4 LUL, 5 LLL; `fissure` is the distance to the nearest one.
@@ -81,6 +164,7 @@ class Chest:
 
     plan: BodyPlan
     grid: Grid
+    body: tuple[Floats, Floats, Floats]
     warped: tuple[Floats, Floats, Floats]
     depth: Floats
     costal: Floats
@@ -98,27 +182,34 @@ class Chest:
         return self.right | self.left
 
 
-def shape_chest(plan: BodyPlan, grid: Grid, rng: np.random.Generator) -> Chest:
-    """Shape the lungs of one person on the grid."""
+def shape_chest(plan: BodyPlan, grid: Grid, rng: np.random.Generator, seen: Masks | None = None) -> Chest:
+    """Shape the lungs of one person on the grid; `seen` (broadcast to [k, j, i]) is what the scanner reconstructs."""
+    body = plan.body_axes(grid)
     x, y, z = (
         axis + np.float32(amplitude) * smooth_field(grid, 55.0, rng)
-        for axis, amplitude in zip(grid.axes, (2.5, 3.0, 4.0), strict=True)
+        for axis, amplitude in zip(body, (2.5, 3.0, 4.0), strict=True)
     )
     cavity = chest_wall_distance(plan, x, y, z)
     heart = _heart_distance(plan, x, y, z) + 2.5 * smooth_field(grid, 28.0, rng)
     above = _diaphragm_height(plan, x, y, z)
     costal = np.minimum(cavity, 0.8 * above)
-    depth = np.minimum(costal, np.minimum(_mediastinum_distance(plan, x, *grid.axes[1:]), heart))
+    depth = np.minimum(costal, heart)
+    # the mediastinum is narrow: nothing of it lies 75 mm beside the midline
+    middle = plan.box(grid, (-75, -300, -600), (75, 300, 900))
+    narrow = _mediastinum_distance(plan, x[middle], body[1][middle], body[2][middle])
+    depth[middle] = np.minimum(depth[middle], narrow)
     inside = depth > 0
+    if seen is not None:
+        inside &= seen
     right, left = _largest_part(inside & (x < 0)), _largest_part(inside & (x >= 0))
     lobe, fissure = _lobes(plan, right, left, x, y, z, rng)
-    return Chest(plan, grid, (x, y, z), depth, costal, cavity, heart, above, right, left, lobe, fissure)
+    return Chest(plan, grid, body, (x, y, z), depth, costal, cavity, heart, above, right, left, lobe, fissure)
 
 
 def chest_wall_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:
     """Distance in mm to the inner chest wall, positive inside: a superellipse that closes at the apex."""
     t = z / np.float32(plan.height)
-    taper = np.sqrt(np.clip(1 - np.clip((t - 0.22) / 0.78, 0, 1) ** 1.9, 0.004, 1))
+    taper = np.sqrt(np.clip(1 - np.clip((t - 0.22) / 0.78, 0, 1) ** np.float32(plan.taper), 0.004, 1))
     taper *= 1 - 0.10 * np.clip((0.45 - t) / 0.45, -0.3, 1) ** 2
     centred = y - np.float32(plan.apex_shift) * np.clip(t - 0.4, 0, 1)
     across = x / (np.float32(plan.half_width) * taper)
@@ -146,11 +237,7 @@ def _heart_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:
 
 def _diaphragm_height(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:
     """Height in mm above the two domes, higher in front of the posterior recess and on the right."""
-    side = np.abs(x) / np.float32(plan.half_width) - 0.46
-    side = np.where(side < 0, 0.5 * side, side)
-    front = (y + 0.25 * np.float32(plan.half_depth)) / np.float32(plan.half_depth)
-    rise = np.float32(plan.dome) + np.float32(plan.right_rise) * (x < 0)
-    return np.asarray(z - rise * (1.05 - (side / 0.56) ** 2 - 0.75 * front * front), np.float32)
+    return np.asarray(z - plan.dome_z(x, y), np.float32)
 
 
 def _mediastinum_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:

@@ -44,6 +44,10 @@ class Grid:
         """x, y and z in mm, shaped to broadcast to [k, j, i]."""
         return self.x[None, None, :], self.y[None, :, None], self.z[:, None, None]
 
+    def part(self, box: tuple[slice, slice, slice]) -> Grid:
+        """Return the grid of the voxels in these slices [k, j, i]."""
+        return Grid(self.x[box[2]], self.y[box[1]], self.z[box[0]])
+
     def points(self, mask: NDArray[np.bool_]) -> Floats:
         """Return the positions (x, y, z) in mm of the mask's voxels, shape (N, 3)."""
         k, j, i = np.nonzero(mask)

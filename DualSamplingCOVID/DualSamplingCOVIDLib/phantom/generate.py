@@ -11,10 +11,12 @@ import SimpleITK as sitk
 from ..cohort import NORMAL
 from ..diagnosis import CAP, COVID
 from .acquisition import Nuisances, draw_nuisances, scan
-from .anatomy import BodyPlan, draw_body, shape_chest
+from .anatomy import draw_body, shape_chest
+from .extent import draw_extent
 from .fields import Grid
 from .lesions import infect
 from .tissue import paint_healthy
+from .variety import FULL, Variety
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def make_phantom(
     ratio: float | None = None,
     spacing_mm: tuple[float, float, float] | None = None,
     max_size: tuple[int, int, int] = (240, 220, 220),
+    variety: Variety = FULL,
 ) -> Phantom:
     """Make the phantom of this seed: the same arguments give the same voxels.
 
@@ -50,6 +53,7 @@ def make_phantom(
         ratio: wanted infection ratio in (0, 1); drawn from the label's strata when None. Normal lungs have none.
         spacing_mm: voxel size (x, y, z) in mm; drawn when None.
         max_size: most voxels along x, y and z; the voxels grow where the body would not fit.
+        variety: what phantoms may show; everything by default.
 
     Raises:
         ValueError: an unknown label, or a ratio outside (0, 1).
@@ -60,16 +64,18 @@ def make_phantom(
         raise ValueError(f"ratio must lie between 0 and 1, got {ratio}")
     nuisances = draw_nuisances(seed)
     plan = draw_body(nuisances.body_scale, nuisances.fat_mm, np.random.default_rng([seed, 2]))
-    grid = _field_of_view(plan, spacing_mm or nuisances.spacing_mm, max_size, np.random.default_rng([seed, 3]))
+    stream = np.random.default_rng([seed, 3])
+    view = draw_extent(plan, spacing_mm or nuisances.spacing_mm, max_size, stream, variety)
+    grid, seen = view.grid, view.seen
     nuisances = dataclasses.replace(nuisances, spacing_mm=grid.spacing)
     rng = np.random.default_rng([seed, 4])
-    chest = shape_chest(plan, grid, rng)
-    healthy = paint_healthy(chest, rng)
+    chest = shape_chest(plan, grid, rng, seen)
+    healthy = paint_healthy(chest, rng, variety)
     hu, infection = healthy.hu, np.zeros(grid.shape, bool)
     if label != NORMAL:
         wanted = ratio if ratio is not None else draw_ratio(label, np.random.default_rng([seed, 5]))
         hu, infection = infect(chest, healthy, label, wanted, np.random.default_rng([seed, 6]))
-    ct = scan(hu, grid, nuisances, np.random.default_rng([seed, 7]))
+    ct = scan(hu, grid, nuisances, np.random.default_rng([seed, 7]), seen)
     true_ratio = float(infection.sum() / chest.lungs.sum())
     masks = [_image(mask.astype(np.uint8), grid) for mask in (chest.right, chest.left, infection)]
     return Phantom(_image(ct, grid), masks[0], masks[1], masks[2], label, true_ratio, nuisances)
@@ -88,22 +94,6 @@ def draw_ratio(label: str, rng: np.random.Generator) -> float:
     counts = np.array([count for _, _, count in strata])
     low, high, _ = strata[int(rng.choice(len(strata), p=counts / counts.sum()))]
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _field_of_view(
-    plan: BodyPlan, spacing: tuple[float, float, float], max_size: tuple[int, int, int], rng: np.random.Generator
-) -> Grid:
-    """Lay the voxel grid round the chest: sides may be cut by the field of view, the lungs never."""
-    wide = plan.half_width + rng.uniform(0.4, 1.0) * (plan.wall + plan.fat) + 12
-    front = plan.half_depth + plan.wall + rng.uniform(0.8, 1.2) * plan.fat + 8
-    back = plan.half_depth + plan.wall + plan.fat + rng.uniform(10, 45)
-    bottom = plan.half_depth * -0.25 - rng.uniform(15, 40)
-    low = (-wide + rng.uniform(-4, 4), -front, bottom)
-    high = (wide + rng.uniform(-4, 4), back, plan.height + rng.uniform(12, 30))
-    step = [
-        max(voxel, (stop - start) / most) for voxel, start, stop, most in zip(spacing, low, high, max_size, strict=True)
-    ]
-    return Grid.between(low, high, (step[0], step[1], step[2]))
 
 
 def _image(array: np.ndarray, grid: Grid) -> sitk.Image:

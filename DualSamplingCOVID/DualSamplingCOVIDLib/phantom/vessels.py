@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from .fields import Floats, Grid
 
@@ -16,44 +17,82 @@ Points = NDArray[np.float64]
 class Tree:
     """A rooted tree: node positions (N, 3) in mm, each node's parent (the root's is itself), radii (N,) in mm.
 
-    `radius[n]` is that of the branch from `parent[n]` to n; `leaf` marks the ends.
+    `radius[n]` is that of the branch from `parent[n]` to n; `leaf` marks the ends;
+    `bow` (N, 3) is how far in mm its middle lies beside the straight line.
     """
 
     position: Points
     parent: NDArray[np.int64]
     radius: NDArray[np.float64]
     leaf: NDArray[np.bool_]
+    bow: Points
 
     def children(self, least: float, most: float = np.inf) -> NDArray[np.int64]:
         """Return the nodes, without the root, whose branch radius in mm lies in [least, most)."""
         return 1 + np.nonzero((self.radius[1:] >= least) & (self.radius[1:] < most))[0]
 
 
-def grow_tree(root: Points, targets: Points, tip_mm: float, rng: np.random.Generator) -> Tree:
+def grow_tree(root: Points, targets: Points, twigs: Points, root_mm: float, rng: np.random.Generator) -> Tree:
     """Connect the targets (N, 3) greedily, nearest to the root first: short links, but also short paths.
 
-    Radii follow Murray's law (the parent's cube is the sum of its children's) from tips of `tip_mm`.
+    The `twigs` (M, 3) then sprout from the nearest branches. Radii follow Murray's law, with an exponent between
+    2.35 and 2.8, from a root of `root_mm` mm.
     """
     order = np.argsort(np.linalg.norm(targets - root, axis=1))
     position = np.vstack([root[None], targets[order]])
     count = len(position)
     parent, path = np.zeros(count, np.int64), np.zeros(count)
+    columns = np.ascontiguousarray(position.T)
     for node in range(1, count):
-        link = np.linalg.norm(position[:node] - position[node], axis=1)
-        parent[node] = np.argmin(link + 0.55 * (path[:node] + link))
+        offset = columns[:, :node] - columns[:, node : node + 1]
+        link = np.sqrt(np.einsum("ij,ij->j", offset, offset))
+        parent[node] = np.argmin(1.55 * link + 0.55 * path[:node])
         path[node] = path[parent[node]] + link[parent[node]]
-    cubes = np.zeros(count)
-    leaf = np.ones(count, bool)
+    for part in np.array_split(twigs, 3):
+        position, parent, path = _sprout(position, parent, path, part)
+    share = _leaves_below(parent, rng)
+    exponent = rng.uniform(2.35, 2.8)
+    radius = root_mm * (share / share[0]) ** (1 / exponent)
+    leaf = np.ones(len(parent), bool)
     leaf[parent[1:]] = False
-    cubes[leaf] = (tip_mm * rng.uniform(0.8, 1.25, int(leaf.sum()))) ** 3
-    for node in range(count - 1, 0, -1):
-        cubes[parent[node]] += cubes[node]
-    return Tree(position, parent, np.cbrt(cubes), leaf)
+    length = np.linalg.norm(position - position[parent], axis=1, keepdims=True)
+    return Tree(position, parent, radius, leaf, 0.07 * length * rng.standard_normal(position.shape))
 
 
-def draw_branches(grid: Grid, tree: Tree, nodes: NDArray[np.int64], scale: float = 1.0) -> Floats:
-    """Draw the branches that end in `nodes`, with radii times `scale`, as volume shares [k, j, i] in 0..1."""
-    return draw_tubes(grid, tree.position[tree.parent[nodes]], tree.position[nodes], scale * tree.radius[nodes])
+def _sprout(
+    position: Points, parent: NDArray[np.int64], path: NDArray[np.float64], twigs: Points
+) -> tuple[Points, NDArray[np.int64], NDArray[np.float64]]:
+    """Add each twig (M, 3) to the one of the six nearest nodes that gives the shortest link and path."""
+    link, which = cKDTree(position).query(twigs, k=min(6, len(position)))
+    choice = np.argmin(1.55 * link + 0.55 * path[which], axis=1)
+    row = np.arange(len(twigs))
+    chosen = which[row, choice]
+    length = path[chosen] + link[row, choice]
+    return np.vstack([position, twigs]), np.concatenate([parent, chosen]), np.concatenate([path, length])
+
+
+def _leaves_below(parent: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Count the ends that hang on each node, with ends of unequal weight; parents come before their children."""
+    weight = np.zeros(len(parent))
+    weight[np.setdiff1d(np.arange(len(parent)), parent[1:])] = 1
+    total = (weight * rng.uniform(0.5, 1.8, len(parent))).tolist()
+    up = parent.tolist()
+    for node in range(len(total) - 1, 0, -1):
+        total[up[node]] += total[node]
+    return np.array(total)
+
+
+def draw_branches(
+    grid: Grid, tree: Tree, nodes: NDArray[np.int64], scale: float = 1.0, wider_mm: float = 0.0
+) -> Floats:
+    """Draw the branches that end in `nodes` as volume shares [k, j, i] in 0..1; slightly curved.
+
+    Their radii are `scale` times the tree's, and `wider_mm` more.
+    """
+    start, end = tree.position[tree.parent[nodes]], tree.position[nodes]
+    middle = (start + end) / 2 + tree.bow[nodes]
+    radius = scale * tree.radius[nodes] + wider_mm
+    return draw_tubes(grid, np.vstack([start, middle]), np.vstack([middle, end]), np.concatenate([radius, radius]))
 
 
 def draw_tubes(grid: Grid, start: Points, end: Points, radius: NDArray[np.float64]) -> Floats:

@@ -1,0 +1,73 @@
+"""The lungs' arteries, veins and bronchi."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from .anatomy import Chest, Masks
+from .fields import Floats, Grid
+from .vessels import Points, Tree, draw_branches, grow_tree
+
+
+@dataclass(frozen=True)
+class LungTrees:
+    """Both sides' arteries (right, left), and the volume shares [k, j, i] of vessels, bronchial walls and lumen."""
+
+    arteries: tuple[Tree, Tree]
+    vessels: Floats
+    wall: Floats
+    lumen: Floats
+
+
+def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
+    """Grow arteries with their bronchi, and veins, from the hila to within a few mm of the pleura."""
+    grid, plan = chest.grid, chest.plan
+    vessels = np.zeros(grid.shape, np.float32)
+    wall, lumen = vessels.copy(), vessels.copy()
+    calibre = plan.half_depth / 94 * rng.uniform(0.75, 1.2)
+    arteries = []
+    for side, lung in ((-1, chest.right), (1, chest.left)):
+        deep, wide = (_room(grid, lung & (chest.depth > least)) for least in (5.0, 1.5))
+        hilum = plan.hilum(side)
+        root = plan.place(hilum[None])[0]
+        artery = grow_tree(root, _spread(deep, 700, rng), _spread(wide, 2400, rng), 6.8 * calibre, rng)
+        # the veins come from the left atrium: lower, and in front
+        root = plan.place((hilum - [side * 6.0, 4.0, 20.0])[None])[0]
+        vein = grow_tree(root, _spread(deep, 500, rng), _spread(wide, 1700, rng), 6.0 * calibre, rng)
+        box = _round_lung(grid, lung)
+        part = grid.part(box)
+        for tree in (artery, vein):
+            vessels[box] += draw_branches(part, tree, tree.children(0.0))
+        airway = artery.children(float(rng.uniform(0.9, 1.3)))
+        shifted = artery.position + [1.9 * side, 2.2, 0.6] * artery.radius[:, None]
+        beside = dataclasses.replace(artery, position=shifted)
+        width = rng.uniform(0.75, 1.0)
+        wall[box] += draw_branches(part, beside, airway, width, float(rng.uniform(0.5, 1.0)))
+        lumen[box] += draw_branches(part, beside, airway, width)
+        arteries.append(artery)
+    return LungTrees((arteries[0], arteries[1]), np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1))
+
+
+def _room(grid: Grid, mask: Masks) -> Points:
+    """Return the positions (N, 3) in mm of the mask's voxels."""
+    return grid.points(mask).astype(np.float64)
+
+
+def _round_lung(grid: Grid, lung: Masks) -> tuple[slice, slice, slice]:
+    """Return the slices [k, j, i] of the lung with some 16 mm round it for its hilum."""
+    slices = []
+    for axis, step in zip(range(3), grid.spacing[::-1], strict=True):
+        other = tuple(a for a in range(3) if a != axis)
+        used = np.nonzero(lung.any(other))[0]
+        margin = int(16 / step) + 1
+        slices.append(slice(max(int(used[0]) - margin, 0), int(used[-1]) + margin + 1))
+    return slices[0], slices[1], slices[2]
+
+
+def _spread(room: Points, count: int, rng: np.random.Generator) -> Points:
+    """Choose `count` of the positions (N, 3) at random, moved by up to a voxel so that no grid shows."""
+    chosen = room[rng.integers(0, len(room), count)]
+    return chosen + rng.uniform(-1, 1, chosen.shape)
