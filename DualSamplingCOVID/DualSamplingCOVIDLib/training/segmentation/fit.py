@@ -184,5 +184,5 @@ class Fit:
             self.steps, self.seconds = state["steps"], state["seconds"]
             self.best, self.score = state["best"], state["score"]
         except Exception as error:
-            reason = str(error).splitlines()[0][:120]
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
             raise InputError(f"{self.checkpoint}: cannot be gone on from ({reason}); delete it to start anew") from None

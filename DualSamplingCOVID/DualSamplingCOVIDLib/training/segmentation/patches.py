@@ -23,8 +23,8 @@ class Chests(Dataset[tuple[Tensor, Tensor]]):
     """Whole chests on the coarse grid: input [2,s,s,s], and the shares of right and left lung [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone, so an interrupted run goes on with the very same ones. Chests are cut
-    at random above, below and at the sides, as fields of view differ. The scanner's variety is drawn on the coarse voxels:
-    what it does between them is lost in their means.
+    at random above, below and at the sides, as fields of view differ. The scanner's variety is drawn on the coarse
+    voxels: what it does between them is lost in their means.
     """
 
     def __init__(self, files: Sequence[Path], side: int, amount: int, seed: int, varied: bool = True) -> None:

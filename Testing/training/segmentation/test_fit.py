@@ -1,0 +1,132 @@
+"""The fit of a segmentation network: a resumed run ends bit for bit as an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.network.vbnet import VBNet
+from DualSamplingCOVIDLib.training.segmentation.fit import Fit, SegmentationLoss
+from DualSamplingCOVIDLib.training.segmentation.recipe import Stage
+
+STAGE = Stage(width=8, patch=16, batch=2, steps=12, learning_rate=3e-3)
+
+
+class _Cubes(Dataset[tuple[Tensor, Tensor]]):
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+
+    def __len__(self) -> int:
+        return self.amount
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        random = torch.Generator().manual_seed(index)
+        shares = torch.zeros(2, 16, 16, 16)
+        shares[0, 4:12, 4:12, 4:12] = 1
+        shares[1, 6:10, 6:10, 6:10] = 1
+        image = 0.1 * torch.randn(2, 16, 16, 16, generator=random)
+        return image + shares, shares
+
+
+def _fit(folder: Path) -> Fit:
+    torch.manual_seed(0)
+    folder.mkdir(exist_ok=True)
+    loss = SegmentationLoss((1.0, 2.0))
+    samples = _Cubes(STAGE.steps * STAGE.batch)
+    return Fit("the network", VBNet(2, 2, 8), samples, STAGE, loss, folder / "a.checkpoint", torch.device("cpu"))
+
+
+def _count(network: nn.Module) -> float:
+    """A score that rises with every look."""
+    return float(sum(p.detach().abs().sum() for p in network.parameters()))
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 11])
+def test_an_interrupted_fit_ends_as_an_undisturbed_one(tmp_path: Path, monkeypatch, stop_at: int) -> None:
+    monkeypatch.setattr("DualSamplingCOVIDLib.training.segmentation.fit.SAVE_EVERY", 2)
+    whole = _fit(tmp_path / "whole").run(_count, 2)
+
+    def stop(stage: str, fraction: float) -> None:
+        if fraction >= stop_at / STAGE.steps:
+            raise _Interrupted
+
+    with pytest.raises(_Interrupted):
+        _fit(tmp_path / "parts").run(_count, 2, stop)
+    resumed = _fit(tmp_path / "parts")
+    assert resumed.steps == stop_at - stop_at % 2
+    ended = resumed.run(_count, 2)
+    assert ended.score == whole.score
+    assert all(torch.equal(ended.state[name], tensor) for name, tensor in whole.state.items())
+
+
+def test_a_finished_fit_is_not_done_again(tmp_path: Path, monkeypatch) -> None:
+    first = _fit(tmp_path).run(_count, 2)
+    again = _fit(tmp_path)
+    monkeypatch.setattr(again, "step", lambda *_: pytest.fail("a step was taken"))
+    assert all(torch.equal(again.run(_count, 2).state[name], tensor) for name, tensor in first.state.items())
+
+
+def test_the_best_look_is_kept_not_the_last(tmp_path: Path) -> None:
+    scores = iter([0.5, 0.9, 0.2])
+    fit, kept = _fit(tmp_path), []
+
+    def check(network: nn.Module) -> float:
+        kept.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return next(scores)
+
+    fitted = fit.run(check, 3)
+    assert fitted.score == 0.9 and len(kept) == 3
+    assert all(torch.equal(fitted.state[name], tensor) for name, tensor in kept[1].items())
+    assert not all(torch.equal(kept[1][name], tensor) for name, tensor in kept[2].items())
+
+
+def test_the_log_has_a_line_a_step_and_one_a_look(tmp_path: Path) -> None:
+    _fit(tmp_path).run(_count, 2)
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == STAGE.steps and losses[-1] < losses[0]
+    assert [line["step"] for line in lines if "score" in line] == [9, 12]
+
+
+def test_the_learning_rate_warms_up_stays_and_falls_in_the_last_two_fifths(tmp_path: Path) -> None:
+    fit = _fit(tmp_path)
+    fit.stage = Stage(8, 16, 2, 1000)
+    assert [round(fit.rate(step), 3) for step in (0, 14, 30, 599, 799, 999)] == [0.033, 0.5, 1.0, 1.0, 0.5, 0.01]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half of one"])
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.checkpoint").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.checkpoint: cannot be gone on from .*delete it"):
+        _fit(tmp_path)
+
+
+def test_a_loss_that_is_no_number_ends_the_fit_with_a_sentence(tmp_path: Path) -> None:
+    fit = _fit(tmp_path)
+    with torch.no_grad():
+        fit.network.head.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match="no number any more"):
+        fit.run(_count, 2)
+
+
+def test_each_head_has_its_own_dice_and_cross_entropy() -> None:
+    """MONAI's loss takes several channels for exclusive classes; these are not: by hand for two voxels."""
+    logits = torch.tensor([2.0, -1.0, 0.5, 3.0]).view(1, 2, 1, 1, 2)
+    shares = torch.tensor([1.0, 0.0, 0.0, 1.0]).view(1, 2, 1, 1, 2)
+    p = torch.sigmoid(logits).view(2, 2)
+    s, parts = shares.view(2, 2), []
+    for head, weight in ((0, 1.0), (1, 2.0)):
+        dice = 1 - (2 * (p[head] * s[head]).sum() + 1e-5) / (p[head].sum() + s[head].sum() + 1e-5)
+        entropy = -(weight * s[head] * p[head].log() + (1 - s[head]) * (1 - p[head]).log()).mean()
+        parts.append(dice + entropy)
+    torch.testing.assert_close(SegmentationLoss((1.0, 2.0))(logits, shares), torch.stack(parts).mean())

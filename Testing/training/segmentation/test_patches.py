@@ -1,0 +1,100 @@
+"""What the networks are shown: from (seed, index) alone, masks moving with the CT, infection often in the middle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from DualSamplingCOVIDLib.network.vbnet import windowed
+from DualSamplingCOVIDLib.training.segmentation.cases import (
+    FULL_SHARE,
+    SegmentationCase,
+    on_working_grid,
+    plan_phantoms,
+    read_case,
+    write_case,
+)
+from DualSamplingCOVIDLib.training.segmentation.patches import Chests, Patches
+
+
+@pytest.fixture(scope="module")
+def a_case() -> SegmentationCase:
+    """Two boxes of lung in a body, infection in a corner of the right one; HU tell which is which."""
+    hu = np.full((60, 66, 90), 40, np.int16)
+    right, left, infection = (np.zeros(hu.shape, np.uint8) for _ in range(3))
+    right[10:50, 12:50, 10:40] = left[10:50, 12:50, 50:80] = FULL_SHARE
+    infection[14:20, 40:48, 12:20] = FULL_SHARE
+    hu[right > 0], hu[left > 0], hu[infection > 0] = -850, -800, -500
+    return SegmentationCase(hu, right, left, infection)
+
+
+@pytest.fixture
+def a_file(a_case: SegmentationCase, tmp_path: Path) -> Path:
+    write_case(tmp_path / "case.npz", a_case)
+    return tmp_path / "case.npz"
+
+
+def test_a_written_case_comes_back(a_case: SegmentationCase, a_file: Path) -> None:
+    for written, read in zip(a_case, read_case(a_file), strict=True):
+        assert written.dtype == read.dtype
+        np.testing.assert_array_equal(written, read)
+    assert [path.name for path in a_file.parent.iterdir()] == ["case.npz"]
+
+
+@pytest.mark.parametrize("kind", [Chests, Patches])
+def test_an_item_depends_on_seed_and_index_alone(kind: type[Chests] | type[Patches], a_file: Path) -> None:
+    one, other = kind([a_file], 32, 8, 5), kind([a_file], 32, 8, 5)
+    _ = [one[index] for index in (0, 1, 2)]
+    for drawn, again in zip(one[3], other[3], strict=True):
+        assert torch.equal(drawn, again)
+    assert not torch.equal(one[3][0], one[4][0])
+    assert not torch.equal(one[3][0], kind([a_file], 32, 8, 6)[3][0])
+
+
+def test_masks_move_with_the_ct(a_file: Path) -> None:
+    """Without the scanner's variety the input tells the truth: whatever was mirrored, turned and cut, it fits."""
+    infected = windowed(torch.full((1, 1, 1, 1, 1), -500.0))[0, 0, 0, 0, 0]
+    for index in range(12):
+        image, shares = Patches([a_file], 48, 99, 1, varied=False)[index]
+        assert image.shape == (2, 48, 48, 48) and shares.shape == (2, 48, 48, 48)
+        assert ((image[1] < 0) == (shares[0] > 0.5))[(shares[0] - 0.5).abs() > 0.45].float().mean() > 0.97
+        pure = shares[1] > 0.99
+        if pure.any():
+            assert (image[0][pure] - infected).abs().max() < 0.1
+        assert (shares[1] <= shares[0] + 1e-4).all()
+
+
+def test_nearly_half_of_the_patches_hold_infection_in_their_middle(a_file: Path) -> None:
+    middles = [Patches([a_file], 16, 99, 2, varied=False)[index][1][1, 6:10, 6:10, 6:10].max() for index in range(60)]
+    assert 0.35 < np.mean([float(m) > 0.5 for m in middles]) < 0.75
+
+
+def test_chests_tell_right_from_left_and_are_never_mirrored(a_file: Path) -> None:
+    for index in range(10):
+        _, shares = Chests([a_file], 32, 99, 3)[index]
+        right, left = (shares[c].sum(dim=(0, 1)) * torch.arange(32) for c in (0, 1))
+        if shares[0].sum() > 50 and shares[1].sum() > 50:
+            assert right.sum() / shares[0].sum() < left.sum() / shares[1].sum()
+
+
+def test_a_small_lesion_keeps_its_share_on_the_working_grid() -> None:
+    ct = sitk.Image(40, 40, 40, sitk.sitkInt16) - 800
+    ct.SetSpacing((1.0, 1.0, 1.0))
+    mask = sitk.Image(40, 40, 40, sitk.sitkUInt8)
+    mask[20, 20, 20] = 1
+    mask.CopyInformation(ct)
+    case = on_working_grid(ct, mask, mask, mask)
+    assert case.infection.sum() / FULL_SHARE == pytest.approx(1 / 8, abs=0.01)
+    assert set(np.unique(case.hu)) == {-800}
+
+
+def test_a_quarter_of_the_plan_is_normal_and_two_in_five_of_the_rest_nearly_so() -> None:
+    plan = plan_phantoms(400, 1)
+    ratios = [one.ratio for one in plan if one.ratio is not None]
+    assert 0.2 < 1 - len(ratios) / 400 < 0.34
+    assert 0.33 < np.mean(np.array(ratios) < 0.006) < 0.52
+    assert plan == plan_phantoms(400, 1) and len({one.seed for one in plan}) == 400
