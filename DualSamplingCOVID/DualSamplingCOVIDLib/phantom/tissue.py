@@ -15,11 +15,12 @@ AIR, FAT, MUSCLE, BLOOD, LIVER = -1000.0, -100.0, 52.0, 42.0, 60.0
 
 @dataclass(frozen=True)
 class Healthy:
-    """A healthy chest: HU [k, j, i] before the scanner, the airway lumen (shares), and the arteries (right, left)."""
+    """A healthy chest: HU [k, j, i] before the scanner, the airway lumen (shares), and the trees (right, left)."""
 
     hu: Floats
     lumen: Floats
     arteries: tuple[Tree, Tree]
+    airways: tuple[Tree, Tree]
 
 
 def paint_healthy(chest: Chest, rng: np.random.Generator) -> Healthy:
@@ -31,11 +32,11 @@ def paint_healthy(chest: Chest, rng: np.random.Generator) -> Healthy:
     parenchyma = _parenchyma(chest, rng)
     share = coverage(chest.depth, 0.7 * min(chest.grid.spacing)) * chest.lungs
     blend(hu, parenchyma, share)
-    arteries, vessels, wall, lumen = _trees(chest, rng)
+    arteries, airways, vessels, wall, lumen = _trees(chest, rng)
     blend(hu, BLOOD, vessels)
     blend(hu, -20.0, wall)
     blend(hu, -960.0, lumen)
-    return Healthy(hu, lumen, arteries)
+    return Healthy(hu, lumen, arteries, airways)
 
 
 def _paint_body(chest: Chest, rng: np.random.Generator) -> Floats:
@@ -202,12 +203,14 @@ def _parenchyma(chest: Chest, rng: np.random.Generator) -> Floats:
     return np.clip(hu, -980, 60)
 
 
-def _trees(chest: Chest, rng: np.random.Generator) -> tuple[tuple[Tree, Tree], Floats, Floats, Floats]:
-    """Grow arteries, veins and airways; return both sides' arteries, and shares of vessel, airway wall and lumen."""
+def _trees(
+    chest: Chest, rng: np.random.Generator
+) -> tuple[tuple[Tree, Tree], tuple[Tree, Tree], Floats, Floats, Floats]:
+    """Grow arteries, veins, airways; return both sides' arteries, airways; shares of vessel, airway wall and lumen."""
     grid, plan = chest.grid, chest.plan
     vessels = np.zeros(grid.shape, np.float32)
     wall, lumen = vessels.copy(), vessels.copy()
-    arteries = []
+    arteries, airways = [], []
     for side, lung in ((-1, chest.right), (1, chest.left)):
         room = grid.points(lung & (chest.depth > 3)).astype(np.float64)
         hilum = plan.hilum(side)
@@ -221,7 +224,9 @@ def _trees(chest: Chest, rng: np.random.Generator) -> tuple[tuple[Tree, Tree], F
         wall += draw_branches(grid, beside, airway, 1.12)
         lumen += draw_branches(grid, beside, airway, 0.8)
         arteries.append(artery)
-    return (arteries[0], arteries[1]), np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1)
+        airways.append(beside)
+    shares = np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1)
+    return (arteries[0], arteries[1]), (airways[0], airways[1]), *shares
 
 
 def _spread(room: Points, count: int, rng: np.random.Generator) -> Points:
