@@ -23,7 +23,8 @@ class Phantom:
     """A synthetic chest CT and the truth about it.
 
     `ct` is int16 HU with axes L, P, S; the masks are uint8 of 0 and 1 in its geometry, and the lungs INCLUDE the
-    infection. `kinds` is 0 where not infected, else the `LesionKind` there. `label` is "COVID-19", "CAP" or "normal"; `ratio` is infected volume / lung volume of these masks.
+    infection. `kinds` is 0 where not infected, else the `LesionKind` there. `label` is "COVID-19", "CAP" or "normal";
+    `ratio` is infected volume / lung volume of these masks.
     """
 
     ct: sitk.Image

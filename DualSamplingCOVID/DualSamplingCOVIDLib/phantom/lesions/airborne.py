@@ -21,7 +21,7 @@ def nodules(lungs: LungVoxels, centre: Floats, lobe: int, volume: float) -> Lesi
     mean = rng.uniform(4.0, 9.0) if rng.random() < 0.15 else rng.uniform(1.8, 3.6)
     mean = max(mean, 0.55 * min(lungs.chest.grid.spacing))
     tips = _beside(lungs, lobe, centre, 0.0, 1.2)
-    count = int(np.clip(volume / (4.19 * 1.35 * mean**3), 1, len(tips)))
+    count = int(np.clip(volume / (4.19 * 1.1 * mean**3), 1, len(tips)))
     mean = max(mean, 0.8 * float(np.cbrt(volume / (4.19 * count))))
     spots = tips[:count] + rng.normal(0, 1.5, (count, 3))
     near, level = _near_points(lungs, spots, mean * rng.uniform(0.6, 1.45, count), lobe)
@@ -32,8 +32,8 @@ def nodules(lungs: LungVoxels, centre: Floats, lobe: int, volume: float) -> Lesi
         level,
         mean,
         rng.uniform(150, 330) if faint else rng.uniform(350, 750),
-        mean * rng.uniform(0.4, 0.9),
-        rough=0.45,
+        mean * rng.uniform(0.25, 0.8),
+        rough=0.65,
         dense=(9.0, 9.0) if faint else (0.35, 9.0),
     )
 
@@ -45,7 +45,7 @@ def tree_in_bud(lungs: LungVoxels, centre: Floats, lobe: int, volume: float) -> 
     thick = max(rng.uniform(0.9, 1.5), 0.5 * voxel)
     tips = _beside(lungs, lobe, centre, 0.0, 0.8)
     # each tip carries some four twigs of 5 mm with a bud at the end
-    count = int(np.clip(volume / (4 * (3.1 * thick**2 * 5 + 8 * thick**3)), 2, len(tips)))
+    count = int(np.clip(volume / (2.8 * (3.1 * thick**2 * 5 + 8 * thick**3)), 2, len(tips)))
     stems = np.repeat(tips[:count], 4, axis=0)
     heading = rng.standard_normal(stems.shape) + 0.8 * np.repeat(rng.standard_normal((count, 3)), 4, axis=0)
     heading /= np.linalg.norm(heading, axis=1, keepdims=True)
@@ -54,8 +54,8 @@ def tree_in_bud(lungs: LungVoxels, centre: Floats, lobe: int, volume: float) -> 
     spots = np.vstack([twigs, ends])
     radii = np.concatenate([np.full(len(twigs), thick), thick * rng.uniform(1.2, 1.9, len(ends))])
     near, level = _near_points(lungs, spots, radii, lobe)
-    rise = rng.uniform(350, 700)
-    return Lesion(LesionKind.TREE_IN_BUD, near, level, thick, rise, 0.6 * thick, rough=0.25, dense=(0.3, 9.0))
+    rise = rng.uniform(400, 750)
+    return Lesion(LesionKind.TREE_IN_BUD, near, level, thick, rise, 0.35 * thick, rough=0.25, dense=(0.2, 9.0))
 
 
 def bronchiectasis(lungs: LungVoxels, centre: Floats, lobe: int, volume: float) -> Lesion:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..fields import Floats
 from ..variety import Variety
 from .airborne import bronchiectasis, cavity, nodules, tree_in_bud
 from .covid import faint_patch
@@ -18,6 +17,14 @@ AIRBORNE = {
     LesionKind.BRONCHIECTASIS: bronchiectasis,
     LesionKind.CAVITY: cavity,
 }
+
+MOST = {
+    LesionKind.NODULES: 8e4,
+    LesionKind.TREE_IN_BUD: 3e4,
+    LesionKind.BRONCHIECTASIS: 1.5e5,
+    LesionKind.CAVITY: 2.5e5,
+}
+"""Largest volume in mm3 of a pattern in one lobe; beyond it there is bronchopneumonia."""
 
 SMALL, LARGE = (0.27, 0.22, 0.21, 0.17, 0.07, 0.06), (0.46, 0.24, 0.07, 0.06, 0.08, 0.09)
 """Probabilities of lobar disease, bronchopneumonia, nodules, tree-in-bud, bronchiectasis and cavity, by extent."""
@@ -54,7 +61,9 @@ def _one(
         if pattern == LesionKind.CAVITY:
             size = np.float32(np.cbrt(volume / 4.19))
             inside *= 0.02 + np.exp(-((lungs.chest.depth[lungs.chest.lungs] / size - 1) ** 2) * 2)
-        return [AIRBORNE[LesionKind(pattern)](lungs, lungs.choose(inside, 1)[0], lobe, volume)]
+        own = volume if kind is not None else min(volume, MOST[LesionKind(pattern)])
+        lesions = [AIRBORNE[LesionKind(pattern)](lungs, lungs.choose(inside, 1)[0], lobe, own)]
+        return lesions + (_bronchopneumonia(lungs, lobe, volume - own, None) if own < volume else [])
     return [_lobar(lungs, lobe, volume, kind)]
 
 

@@ -48,7 +48,7 @@ class _Mood:
     def __init__(self, rng: np.random.Generator, variety: Variety, kind: LesionKind | None):
         self.kind = kind
         self.rise = rng.uniform(160, 430)
-        self.soft = float(np.exp(rng.uniform(np.log(1.2), np.log(10))))
+        self.soft = float(np.exp(rng.uniform(np.log(1.5), np.log(14))))
         shares = rng.dirichlet((2.0, 0.9 if variety.lesion_kinds else 1e-3, 0.7))
         self.shares = shares
         self.scarce = rng.uniform(-0.6, 0.8) if rng.random() < 0.2 else rng.uniform(0.8, 3.0)

@@ -1,4 +1,4 @@
-"""Pleural effusion: fluid that lies in the dependent pleural space and displaces the lung. Neither lung nor infection."""
+"""Pleural effusion: fluid that lies in the dependent pleural space and displaces lung. Neither lung nor infection."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...cohort import NORMAL
-from ...diagnosis import CAP
+from ...diagnosis import CAP, COVID
 from ..anatomy import Chest
 from ..fields import Floats, blend, coverage, smooth_field
 from ..tissue import Healthy
 
 
+FREQUENCY = {NORMAL: 0.03, COVID: 0.10, CAP: 0.22}
+"""Probability of an effusion by label."""
+
+
 def pour_effusion(chest: Chest, healthy: Healthy, label: str, rng: np.random.Generator) -> tuple[Chest, Healthy]:
     """Return chest and tissue with an effusion on one or both sides, or as they are: most people have none."""
-    often = 0.03 if label == NORMAL else 0.22 if label == CAP else 0.10
-    if rng.random() >= often:
+    if rng.random() >= FREQUENCY[label]:
         return chest, healthy
     first = rng.random() < 0.5
     both = rng.random() < 0.3
@@ -42,7 +45,7 @@ def _poured(
             share = np.maximum(coverage(-surface, min(chest.grid.spacing)) * lung, fluid)
             squeezed = np.exp(-np.clip(surface, 0, None) / np.float32(rng.uniform(1.5, 5))) * kept[-1]
             blend(hu, 30.0, 0.8 * squeezed * (chest.costal - surface > 3))
-            blend(hu, np.float32(rng.uniform(2, 25)), share)
+            blend(hu, float(rng.uniform(2, 25)), share)
     right, left = kept
     dry = right | left
     lobe = np.where(dry, chest.lobe, 0).astype(np.uint8)

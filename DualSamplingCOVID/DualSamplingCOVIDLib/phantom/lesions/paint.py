@@ -146,9 +146,11 @@ class _Look:
         """Return the rise in HU of ground glass: uneven at several scales, with reticulation or paving."""
         rng = self.lungs.rng
         rise = self.per([lesion.rise for lesion in self.lesions])
-        rise = rise * (1 + 0.16 * self.coarse + 0.16 * self.middle + 0.14 * self.fine)
+        gradient = 0.7 + np.float32(rng.uniform(0.1, 0.8)) * np.clip(self.share, 0, 1)
+        rise = rise * gradient * (1 + 0.2 * self.coarse + 0.2 * self.middle + 0.14 * self.fine)
         if rng.random() < 0.5:
-            rise = rise + np.float32(rng.uniform(40, 160)) * np.clip(1 - np.abs(self.middle) * 4, 0, 1)
+            lines = np.clip(1 - np.abs(self.middle + 0.5 * self.fine) * 3.5, 0, 1)
+            rise = rise + np.float32(rng.uniform(60, 260)) * lines
         paved = self.per([lesion.kind == LesionKind.CRAZY_PAVING for lesion in self.lesions]) > 0
         if paved.any():
             lines = septa(
@@ -205,10 +207,11 @@ def _open_airways(hu: Floats, lungs: LungVoxels, lesions: list[Lesion], extent: 
     grid, window = cropped(lungs.chest.grid, mask)
     low, high = lungs.position[solid].min(0) - 5, lungs.position[solid].max(0) + 5
     share = np.clip(1.4 * lungs.healthy.lumen[window], 0, 1)
+    widen = lungs.rng.uniform(0.85, 1.35)
     for tree in lungs.healthy.airways:
-        nodes = tree.children(0.8, 1.7)
+        nodes = tree.children(0.65, 1.7)
         nodes = nodes[np.all((tree.position[nodes] > low) & (tree.position[nodes] < high), axis=1)]
         if nodes.size:
             starts, ends = tree.position[tree.parent[nodes]], tree.position[nodes]
-            share = np.maximum(share, draw_tubes(grid, starts, ends, np.clip(0.85 * tree.radius[nodes], 0.9, None)))
+            share = np.maximum(share, draw_tubes(grid, starts, ends, widen * np.clip(tree.radius[nodes], 1.0, None)))
     blend(hu[window], AIR, share * mask[window])
