@@ -4,12 +4,16 @@ from ..cohort import NORMAL
 from .acquisition import Nuisances, draw_nuisances
 from .cohort import PlannedCase, cohort_plan, draw_case, write_cohort
 from .generate import Phantom, draw_ratio, make_phantom
+from .lesions import LesionKind
+from .variety import Variety
 
 __all__ = [
     "NORMAL",
+    "LesionKind",
     "Nuisances",
     "Phantom",
     "PlannedCase",
+    "Variety",
     "cohort_plan",
     "draw_case",
     "draw_nuisances",

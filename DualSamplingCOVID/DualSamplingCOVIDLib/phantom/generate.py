@@ -14,7 +14,7 @@ from .acquisition import Nuisances, draw_nuisances, scan
 from .anatomy import draw_body, shape_chest
 from .extent import draw_extent
 from .fields import Grid
-from .lesions import infect
+from .lesions import LesionKind, infect, pour_effusion
 from .tissue import paint_healthy
 from .variety import FULL, Variety
 
@@ -24,13 +24,15 @@ class Phantom:
     """A synthetic chest CT and the truth about it.
 
     `ct` is int16 HU with axes L, P, S; the masks are uint8 of 0 and 1 in its geometry, and the lungs INCLUDE the
-    infection. `label` is "COVID-19", "CAP" or "normal"; `ratio` is infected volume / lung volume of these masks.
+    infection. `kinds` is 0 where not infected, else the `LesionKind` there. `label` is "COVID-19", "CAP" or "normal";
+    `ratio` is infected volume / lung volume of these masks.
     """
 
     ct: sitk.Image
     right_lung: sitk.Image
     left_lung: sitk.Image
     infection: sitk.Image
+    kinds: sitk.Image
     label: str
     ratio: float
     nuisances: Nuisances
@@ -43,6 +45,7 @@ def make_phantom(
     ratio: float | None = None,
     spacing_mm: tuple[float, float, float] | None = None,
     max_size: tuple[int, int, int] = (240, 220, 220),
+    kind: LesionKind | None = None,
     variety: Variety = FULL,
 ) -> Phantom:
     """Make the phantom of this seed: the same arguments give the same voxels.
@@ -53,7 +56,8 @@ def make_phantom(
         ratio: wanted infection ratio in (0, 1); drawn from the label's strata when None. Normal lungs have none.
         spacing_mm: voxel size (x, y, z) in mm; drawn when None.
         max_size: most voxels along x, y and z; the voxels grow where the body would not fit.
-        variety: what phantoms may show; everything by default.
+        kind: the only kind of lesion there is; the mix of the disease when None.
+        variety: what the phantom may show; everything by default.
 
     Raises:
         ValueError: an unknown label, or a ratio outside (0, 1).
@@ -71,14 +75,16 @@ def make_phantom(
     rng = np.random.default_rng([seed, 4])
     chest = shape_chest(plan, grid, rng, seen)
     healthy = paint_healthy(chest, rng, variety)
-    hu, infection = healthy.hu, np.zeros(grid.shape, bool)
+    if variety.distractors:
+        chest, healthy = pour_effusion(chest, healthy, label, np.random.default_rng([seed, 9]))
+    hu, kinds = healthy.hu, np.zeros(grid.shape, np.uint8)
     if label != NORMAL:
         wanted = ratio if ratio is not None else draw_ratio(label, np.random.default_rng([seed, 5]))
-        hu, infection = infect(chest, healthy, label, wanted, np.random.default_rng([seed, 6]))
+        hu, kinds = infect(chest, healthy, label, wanted, np.random.default_rng([seed, 6]), variety, kind)
     ct = scan(hu, grid, nuisances, np.random.default_rng([seed, 7]), seen)
-    true_ratio = float(infection.sum() / chest.lungs.sum())
-    masks = [_image(mask.astype(np.uint8), grid) for mask in (chest.right, chest.left, infection)]
-    return Phantom(_image(ct, grid), masks[0], masks[1], masks[2], label, true_ratio, nuisances)
+    true_ratio = float(np.count_nonzero(kinds) / chest.lungs.sum())
+    right, left, infection = (_image(mask.astype(np.uint8), grid) for mask in (chest.right, chest.left, kinds > 0))
+    return Phantom(_image(ct, grid), right, left, infection, _image(kinds, grid), label, true_ratio, nuisances)
 
 
 STRATA: dict[str, tuple[tuple[float, float, int], ...]] = {

@@ -20,11 +20,12 @@ from .vessels import Tree
 
 @dataclass(frozen=True)
 class Healthy:
-    """A healthy chest: HU [k, j, i] before the scanner, the airway lumen (shares), and the arteries (right, left)."""
+    """A healthy chest: HU [k, j, i] before the scanner, the airway lumen (shares), and the trees (right, left)."""
 
     hu: Floats
     lumen: Floats
     arteries: tuple[Tree, Tree]
+    airways: tuple[Tree, Tree]
 
 
 def paint_healthy(chest: Chest, rng: np.random.Generator, variety: Variety = FULL) -> Healthy:
@@ -42,7 +43,7 @@ def paint_healthy(chest: Chest, rng: np.random.Generator, variety: Variety = FUL
     blend(hu, -960.0, trees.lumen)
     if variety.distractors and streams[7].random() < 0.35:
         blur_motion(hu, chest, streams[7])
-    return Healthy(hu, trees.lumen, trees.arteries)
+    return Healthy(hu, trees.lumen, trees.arteries, trees.airways)
 
 
 def _paint_outside(chest: Chest, blood: float, streams: list[np.random.Generator], variety: Variety) -> Floats:

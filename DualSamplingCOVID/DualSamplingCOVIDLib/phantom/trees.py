@@ -14,9 +14,10 @@ from .vessels import Points, Tree, draw_branches, grow_tree
 
 @dataclass(frozen=True)
 class LungTrees:
-    """Both sides' arteries (right, left), and the volume shares [k, j, i] of vessels, bronchial walls and lumen."""
+    """Both sides' arteries and bronchi (right, left), and volume shares [k, j, i] of vessels, bronchial walls, lumen."""
 
     arteries: tuple[Tree, Tree]
+    airways: tuple[Tree, Tree]
     vessels: Floats
     wall: Floats
     lumen: Floats
@@ -28,7 +29,7 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
     vessels = np.zeros(grid.shape, np.float32)
     wall, lumen = vessels.copy(), vessels.copy()
     calibre = plan.half_depth / 94 * rng.uniform(0.75, 1.2)
-    arteries = []
+    arteries, airways = [], []
     for side, lung in ((-1, chest.right), (1, chest.left)):
         deep, wide = (_room(grid, lung & (chest.depth > least)) for least in (5.0, 1.5))
         hilum = plan.hilum(side)
@@ -48,7 +49,9 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
         wall[box] += draw_branches(part, beside, airway, width, float(rng.uniform(0.5, 1.0)))
         lumen[box] += draw_branches(part, beside, airway, width)
         arteries.append(artery)
-    return LungTrees((arteries[0], arteries[1]), np.minimum(vessels, 1), np.minimum(wall, 1), np.minimum(lumen, 1))
+        airways.append(beside)
+    shares = (np.minimum(share, 1) for share in (vessels, wall, lumen))
+    return LungTrees((arteries[0], arteries[1]), (airways[0], airways[1]), *shares)
 
 
 def _room(grid: Grid, mask: Masks) -> Points:

@@ -1,0 +1,171 @@
+"""Lesions: each kind looks as it must in HU, kinds and infection agree, variety takes away what it says."""
+
+import functools
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy import ndimage
+
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID
+from DualSamplingCOVIDLib.phantom import NORMAL, LesionKind, Phantom, Variety, generate, make_phantom
+from DualSamplingCOVIDLib.phantom.lesions import cap, covid, effusion
+
+COARSE, FINE = (4.0, 4.0, 5.0), (2.5, 2.5, 2.5)
+OPACITIES = (LesionKind.GROUND_GLASS, LesionKind.CRAZY_PAVING, LesionKind.CONSOLIDATION)
+
+
+def array(image: sitk.Image) -> np.ndarray:
+    return sitk.GetArrayFromImage(image)
+
+
+@functools.cache
+def forced(kind: LesionKind, spacing: tuple[float, float, float] = COARSE, ratio: float = 0.03) -> Phantom:
+    label = COVID if kind in (1, 2) else CAP
+    return make_phantom(7, label, ratio=ratio, spacing_mm=spacing, kind=kind, variety=Variety(distractors=False))
+
+
+def infected_hu(phantom: Phantom) -> np.ndarray:
+    return array(phantom.ct)[array(phantom.kinds) > 0]
+
+
+def lungs(phantom: Phantom) -> np.ndarray:
+    return (array(phantom.right_lung) | array(phantom.left_lung)).astype(bool)
+
+
+@pytest.mark.parametrize("kind", LesionKind)
+@pytest.mark.parametrize("label", [COVID, CAP])
+def test_a_forced_kind_is_the_only_one_and_fills_the_wanted_ratio(kind, label):
+    phantom = make_phantom(3, label, ratio=0.02, spacing_mm=COARSE, kind=kind)
+    assert set(np.unique(array(phantom.kinds))) == {0, kind}
+    assert phantom.ratio == pytest.approx(0.02, rel=0.02)
+
+
+@pytest.mark.parametrize(("label", "seed"), [(COVID, 1), (COVID, 2), (CAP, 3), (CAP, 4), (NORMAL, 5)])
+def test_kinds_are_zero_exactly_where_nothing_is_infected(label, seed):
+    phantom = make_phantom(seed, label, spacing_mm=COARSE)
+    kinds = array(phantom.kinds)
+    assert kinds.dtype == np.uint8
+    assert phantom.kinds.GetOrigin() == phantom.ct.GetOrigin()
+    np.testing.assert_array_equal(kinds > 0, array(phantom.infection) == 1)
+
+
+def test_the_same_seed_gives_the_same_kinds_and_another_seed_others():
+    first, again, other = (array(make_phantom(seed, CAP, ratio=0.04, spacing_mm=COARSE).kinds) for seed in (8, 8, 9))
+    np.testing.assert_array_equal(first, again)
+    assert first.shape != other.shape or np.any(first != other)
+
+
+def test_ground_glass_is_a_veil_and_consolidation_is_solid():
+    glass, solid = (
+        np.median(infected_hu(forced(kind))) for kind in (LesionKind.GROUND_GLASS, LesionKind.CONSOLIDATION)
+    )
+    assert -800 < glass < -400
+    assert -100 < solid < 70
+
+
+def test_vessels_stay_visible_through_ground_glass_and_drown_in_consolidation():
+    def contrast(kind: LesionKind) -> float:
+        hu = infected_hu(forced(kind, FINE))
+        return float(np.percentile(hu, 99) - np.median(hu))
+
+    assert contrast(LesionKind.GROUND_GLASS) > 250
+    assert contrast(LesionKind.CONSOLIDATION) < 150
+
+
+def test_crazy_paving_has_more_fine_structure_than_ground_glass():
+    def fine_structure(kind: LesionKind) -> float:
+        phantom = forced(kind, FINE)
+        hu = array(phantom.ct).astype(float)
+        inside = ndimage.binary_erosion(array(phantom.kinds) > 0)
+        return float(np.std((hu - ndimage.gaussian_filter(hu, 1.5))[inside]))
+
+    assert fine_structure(LesionKind.CRAZY_PAVING) > 1.3 * fine_structure(LesionKind.GROUND_GLASS)
+
+
+def test_consolidation_has_open_airways_inside_its_label():
+    shares = []
+    for seed in range(4):
+        phantom = make_phantom(seed, CAP, ratio=0.08, spacing_mm=FINE, kind=LesionKind.CONSOLIDATION)
+        hu, infected = array(phantom.ct), array(phantom.kinds) > 0
+        core = ndimage.binary_erosion(infected, iterations=2)
+        shares.append(np.mean(hu[core] < -350))
+    assert max(shares) > 0.002
+
+
+@pytest.mark.parametrize(("kind", "least"), [(LesionKind.NODULES, 8), (LesionKind.TREE_IN_BUD, 15)])
+def test_nodules_and_buds_are_many_small_parts(kind, least):
+    phantom = forced(kind, FINE, 0.004)
+    parts, count = ndimage.label(array(phantom.kinds) > 0)
+    volumes = np.bincount(parts.ravel())[1:] * np.prod(phantom.ct.GetSpacing())
+    assert count >= least
+    assert np.median(volumes) < 1500
+    whole, pieces = ndimage.label(array(forced(LesionKind.CONSOLIDATION, FINE).kinds) > 0)
+    assert np.bincount(whole.ravel())[1:].max() > 10 * volumes.max()
+
+
+def test_a_cavity_is_air_inside_a_wall():
+    phantom = forced(LesionKind.CAVITY)
+    hu, infected = array(phantom.ct), array(phantom.kinds) > 0
+    parts, _ = ndimage.label((hu < -800) & infected)
+    hole = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    assert hole.sum() > 20
+    ring = ndimage.binary_dilation(hole, iterations=2) & ~ndimage.binary_dilation(hole)
+    assert np.mean(infected[ring]) > 0.95
+    assert np.median(hu[ring]) > -150
+
+
+def test_bronchiectasis_has_air_and_walls_in_one_diseased_region():
+    hu = infected_hu(forced(LesionKind.BRONCHIECTASIS, FINE))
+    assert np.mean(hu < -850) > 0.01
+    assert np.mean(hu > -300) > 0.1
+
+
+def test_an_effusion_is_fluid_outside_lungs_and_infection(monkeypatch):
+    dry = make_phantom(12, CAP, ratio=0.02, spacing_mm=COARSE, variety=Variety(distractors=False))
+    monkeypatch.setattr(effusion, "FREQUENCY", {CAP: 1.0})
+    wet = make_phantom(12, CAP, ratio=0.02, spacing_mm=COARSE)
+    lost = lungs(dry) & ~lungs(wet)
+    assert 0.005 < lost.sum() / lungs(dry).sum() < 0.5
+    assert not np.any(lungs(wet) & ~lungs(dry))
+    assert not np.any(array(wet.infection)[lost])
+    assert -40 < np.median(array(wet.ct)[ndimage.binary_erosion(lost)]) < 60
+    assert wet.ratio == pytest.approx(0.02, rel=0.02)
+    j = np.nonzero(lungs(dry))[1].mean()
+    assert np.nonzero(lost)[1].mean() > j + 5
+
+
+def test_effusions_are_rarer_in_normal_lungs_than_in_pneumonia():
+    assert 0 < effusion.FREQUENCY[NORMAL] < effusion.FREQUENCY[COVID] < effusion.FREQUENCY[CAP] < 0.5
+
+
+def test_cap_has_every_kind_and_covid_the_opacities():
+    def seen(label: str) -> set[int]:
+        phantoms = [make_phantom(seed, label, ratio=0.01, spacing_mm=(5.0, 5.0, 6.0)) for seed in range(30)]
+        return set().union(*(np.unique(array(phantom.kinds)).tolist() for phantom in phantoms)) - {0}
+
+    assert seen(COVID) == set(OPACITIES)
+    assert seen(CAP) >= set(LesionKind) - {LesionKind.CRAZY_PAVING}
+
+
+@pytest.mark.parametrize("label", [COVID, CAP])
+def test_without_lesion_kinds_there_is_ground_glass_and_consolidation_only(label):
+    for seed in range(12):
+        phantom = make_phantom(seed, label, ratio=0.01, spacing_mm=(5.0, 5.0, 6.0), variety=Variety(lesion_kinds=False))
+        assert set(np.unique(array(phantom.kinds))) <= {0, LesionKind.GROUND_GLASS, LesionKind.CONSOLIDATION}
+
+
+@pytest.mark.parametrize("label", [COVID, CAP])
+def test_without_faint_no_lesion_is_small_and_faint(label, monkeypatch):
+    def faint(variety: Variety) -> float:
+        calls = []
+        for module in (covid, cap):
+            make = covid.__dict__["faint_patch"] if module is covid else cap.__dict__["faint_patch"]
+            monkeypatch.setattr(module, "faint_patch", lambda *a, make=make: calls.append(1) or make(*a))
+        for seed in range(8):
+            generate.make_phantom(seed, label, ratio=0.03, spacing_mm=(6.0, 6.0, 6.0), variety=variety)
+        monkeypatch.undo()
+        return len(calls)
+
+    assert faint(Variety(faint=False)) == 0
+    assert faint(Variety()) >= 4
