@@ -14,7 +14,7 @@ from .vessels import Points, Tree, draw_branches, grow_tree
 
 @dataclass(frozen=True)
 class LungTrees:
-    """Both sides' arteries and bronchi (right, left), and volume shares [k, j, i] of vessels, bronchial walls, lumen."""
+    """Both sides' arteries and bronchi (right, left), and volume shares [k, j, i] of vessels, walls and lumen."""
 
     arteries: tuple[Tree, Tree]
     airways: tuple[Tree, Tree]
