@@ -14,7 +14,6 @@ from ..anatomy import Chest
 from ..fields import Floats, blend, coverage, smooth_field
 from ..tissue import Healthy
 
-
 FREQUENCY = {NORMAL: 0.03, COVID: 0.10, CAP: 0.22}
 """Probability of an effusion by label."""
 
