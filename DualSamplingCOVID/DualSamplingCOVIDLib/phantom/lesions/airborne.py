@@ -62,12 +62,12 @@ def bronchiectasis(lungs: LungVoxels, centre: Floats, lobe: int, volume: float) 
     """Widened, thick-walled bronchi of a segment in a sleeve of opacity."""
     rng = lungs.rng
     tree = _airways(lungs, lobe)
-    nodes = tree.children(0.75, 2.8)
+    nodes = tree.children(0.85, 2.8)
     middle = 0.5 * (tree.position[nodes] + tree.position[tree.parent[nodes]])
     nodes = nodes[np.argsort(np.linalg.norm(middle - centre, axis=1))]
     start, end = tree.position[tree.parent[nodes]], tree.position[nodes]
-    lumen = np.clip(tree.radius[nodes] * rng.uniform(1.5, 2.3), 1.6, 5.5)
-    wall = lumen + rng.uniform(1.2, 2.2)
+    lumen = np.clip(tree.radius[nodes] * rng.uniform(1.5, 2.3), max(1.8, 0.8 * min(lungs.chest.grid.spacing)), 5.5)
+    wall = lumen + rng.uniform(1.4, 2.4)
     cuff = wall + rng.uniform(2.0, 5.0)
     length = np.linalg.norm(end - start, axis=1)
     count = int(np.clip(np.searchsorted(np.cumsum(3.14 * cuff**2 * length * 0.75), volume), 1, len(nodes)))

@@ -73,7 +73,7 @@ def _reach_out(lungs: LungVoxels, lesions: list[Lesion], level: Floats, owner: I
     centres = np.array([lungs.position[lesion.near[np.argmin(lesion.level)]] for lesion in lesions])
     lost = np.nonzero(owner < 0)[0]
     distance, owner[lost] = cKDTree(centres).query(lungs.position[lost])
-    level[lost] = (level[owner >= 0].max() if lost.size < owner.size else 0) * 0 + 10 + distance / 100
+    level[lost] = 10 + distance / 100
 
 
 def paint(lungs: LungVoxels, lesions: list[Lesion], extent: Extent, noises: Noises, edge_hu: float) -> Floats:
@@ -150,7 +150,7 @@ class _Look:
         rise = rise * gradient * (1 + 0.2 * self.coarse + 0.2 * self.middle + 0.14 * self.fine)
         if rng.random() < 0.5:
             lines = np.clip(1 - np.abs(self.middle + 0.5 * self.fine) * 3.5, 0, 1)
-            rise = rise + np.float32(rng.uniform(60, 260)) * lines
+            rise = rise + np.float32(rng.uniform(40, 190)) * lines
         paved = self.per([lesion.kind == LesionKind.CRAZY_PAVING for lesion in self.lesions]) > 0
         if paved.any():
             lines = septa(
@@ -160,7 +160,7 @@ class _Look:
                 float(np.mean(self.lungs.chest.grid.spacing)),
                 rng,
             )
-            rise[paved] = 0.8 * rise[paved] + np.float32(rng.uniform(300, 480)) * lines
+            rise[paved] = 0.8 * rise[paved] + np.float32(rng.uniform(340, 560)) * lines
         return np.clip(rise, 60, None)
 
     def solid(self) -> Floats:
@@ -178,7 +178,13 @@ class _Look:
         """Say which voxels are air in a cavity."""
         wall = self.per([lesion.wall_mm for lesion in self.lesions])
         fluid = self.per([lesion.fluid_y for lesion in self.lesions])
-        return (self.inward > wall * (1 + 0.15 * self.middle)) & (self.lungs.position[self.voxels, 1] < fluid)
+        if not np.isfinite(wall).any():
+            return np.zeros(len(wall), bool)
+        chest = self.lungs.chest
+        # pleura and fissures have a wall in front of them, too
+        border = np.minimum(chest.depth, chest.fissure)[chest.lungs][self.voxels]
+        deep = np.minimum(self.inward, border) > wall * (1 + 0.15 * self.middle)
+        return deep & (self.lungs.position[self.voxels, 1] < fluid)
 
 
 def _draw_bronchi(hu: Floats, lungs: LungVoxels, lesions: list[Lesion], extent: Extent) -> None:
