@@ -15,7 +15,7 @@ from DualSamplingCOVIDLib.network.vbnet import VBNet
 from DualSamplingCOVIDLib.training.segmentation.fit import Fit, SegmentationLoss
 from DualSamplingCOVIDLib.training.segmentation.recipe import Stage
 
-STAGE = Stage(width=8, patch=16, batch=2, steps=12, learning_rate=3e-3)
+STAGE = Stage(width=8, patch=48, batch=1, steps=12, learning_rate=3e-3)
 
 
 class _Cubes(Dataset[tuple[Tensor, Tensor]]):
@@ -27,10 +27,10 @@ class _Cubes(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         random = torch.Generator().manual_seed(index)
-        shares = torch.zeros(2, 16, 16, 16)
-        shares[0, 4:12, 4:12, 4:12] = 1
-        shares[1, 6:10, 6:10, 6:10] = 1
-        image = 0.1 * torch.randn(2, 16, 16, 16, generator=random)
+        shares = torch.zeros(2, 48, 48, 48)
+        shares[0, 8:40, 8:40, 8:40] = 1
+        shares[1, 16:30, 16:30, 16:30] = 1
+        image = 0.1 * torch.randn(2, 48, 48, 48, generator=random)
         return image + shares, shares
 
 
@@ -100,7 +100,7 @@ def test_the_log_has_a_line_a_step_and_one_a_look(tmp_path: Path) -> None:
 
 def test_the_learning_rate_warms_up_stays_and_falls_in_the_last_two_fifths(tmp_path: Path) -> None:
     fit = _fit(tmp_path)
-    fit.stage = Stage(8, 16, 2, 1000)
+    fit.stage = Stage(8, 48, 1, 1000)
     assert [round(fit.rate(step), 3) for step in (0, 14, 30, 599, 799, 999)] == [0.033, 0.5, 1.0, 1.0, 0.5, 0.01]
 
 
@@ -115,7 +115,7 @@ def test_a_loss_that_is_no_number_ends_the_fit_with_a_sentence(tmp_path: Path) -
     fit = _fit(tmp_path)
     with torch.no_grad():
         fit.network.head.bias.fill_(float("nan"))
-    with pytest.raises(InputError, match="no number any more"):
+    with pytest.raises(InputError, match="no numbers any more"):
         fit.run(_count, 2)
 
 

@@ -127,10 +127,12 @@ class Fit:
         with autocast(self.device):
             logits = self.network(image.to(self.device))
         loss = self.loss(logits.float(), shares.to(self.device))
-        if not torch.isfinite(loss):
-            raise InputError(f"fitting {self.name}: the loss is no number any more; take a lower learning rate")
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        gradient = nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        if not torch.isfinite(loss + gradient):
+            raise InputError(
+                f"fitting {self.name}: loss or gradients are no numbers any more; take a lower learning rate"
+            )
         self.optimiser.step()
         self.schedule.step()
         self.averaged.update_parameters(self.network)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...network.vbnet import STRIDE
 from ...phantom.variety import FULL, Variety
+
+LEAST_PATCH = 3 * STRIDE
+"""On grids of 2 x 2 x 2 voxels oneDNN's bfloat16 convolutions (PyTorch 2.13 on CPU) give gradients that are no numbers."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,10 @@ class Stage:
     batch: int
     steps: int
     learning_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        if self.patch % STRIDE or self.patch < LEAST_PATCH:
+            raise ValueError(f"patch must be a multiple of {STRIDE} and at least {LEAST_PATCH}, got {self.patch}")
 
 
 @dataclass(frozen=True)
