@@ -61,7 +61,7 @@ class Data:
     """The folder of real CTs; what was read or found once is kept."""
 
     def __init__(self, folder: Path) -> None:
-        """Point to the folder; nothing is read yet."""
+        """Read the labels; CTs are read when asked for."""
         self.folder = folder
         self.labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         self._found: dict[tuple[str, str], Segmentation] = {}
@@ -130,8 +130,7 @@ def _real(name: str, data: Data) -> dict[str, float]:
 def robust(names: Sequence[str], data: Data, options: argparse.Namespace) -> Results:
     """Measure copies of a diseased and a normal CT; all segmenters get the same copies (cropped by thresholds)."""
     results: Results = {name: {} for name in names}
-    for case in (COVID_CASE, NORMAL_CASE):
-        path = f"ct/{case}"
+    for case, path in ((case, f"ct/{case}") for case in (COVID_CASE, NORMAL_CASE)):
         ct, lungs = data.ct(path), data.found("threshold", path).lungs
         labelled = data.labelled(case, sitk.DICOMOrient(ct, "LPS").GetSize()[2])
         for name in names:
@@ -158,14 +157,9 @@ def _as_read(found: Segmentation, labelled: figures.Voxels | None) -> dict[str, 
 
 
 def _steady_text(found: Mapping[str, float]) -> str:
-    words = [f"{found['ratio']:.4f}"]
-    if "ratio_percent" in found and not math.isnan(found["ratio_percent"]):
-        words.append(f"({found['ratio_percent']:+.0f} %)")
-    if not math.isnan(found["auc"]):
-        words.append(f"AUC {found['auc']:.3f}")
-    if not math.isnan(found.get("auc_change", math.nan)):
-        words.append(f"({found['auc_change']:+.3f})")
-    return " ".join(words)
+    forms = {"ratio": "{:.4f}", "ratio_percent": "({:+.0f} %)", "auc": "AUC {:.3f}", "auc_change": "({:+.3f})"}
+    known = {key: value for key, value in found.items() if not math.isnan(value)}
+    return " ".join(form.format(known[key]) for key, form in forms.items() if key in known)
 
 
 def phantoms(names: Sequence[str], data: Data | None, options: argparse.Namespace) -> Results:
@@ -266,8 +260,7 @@ def _time_segmenter(name: str, path: Path) -> dict[str, float]:
     torch.set_num_threads(THREADS)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(THREADS)
     ct = read_ct(path).image
-    before = _forget_peak()
-    seconds = []
+    before, seconds = _forget_peak(), []
     for _ in range(2):
         start, busy = time.perf_counter(), time.process_time()
         load(name).segment(ct)

@@ -133,7 +133,7 @@ def test_noise_has_the_strength_asked_for_and_a_grain(ct: sitk.Image, sigma_hu: 
     slices = np.mean(noise[1:] * noise[:-1]) / noise.var()
     assert 0.3 < neighbours < 0.9 and abs(slices) < 0.02
     coarse = noise.reshape(32, 4, 20, 4, 20).mean((2, 4)).std()
-    assert coarse < 0.5 * sigma_hu / 20  # white noise would keep a twentieth, smoothed white noise more
+    assert coarse < 0.9 * sigma_hu / 20  # white noise would keep a twentieth, smoothed white noise more
     assert np.array_equal(sitk.GetArrayFromImage(noisy(ct)), sitk.GetArrayFromImage(noisy(ct)))
 
 
