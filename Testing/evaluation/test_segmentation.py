@@ -71,16 +71,16 @@ def test_the_infected_fraction_is_of_the_lung_in_each_slice() -> None:
 
 
 def test_slice_auc_counts_pairs_of_lung_bearing_slices() -> None:
-    lungs, infection = column(0, 10, 4, 8, 2), column(0, 1, 1, 0, 1)
-    labelled = [True, False, True, False, True]
+    lungs, infection = column(0, 10, 4, 8, 2, 0), column(0, 1, 1, 0, 1, 0)
+    labelled = [True, False, True, False, True, False]
     found = slice_figures(lungs, infection, labelled)
     # fractions .1 .25 0 .5, labels no yes no yes: all four pairs in order; areas 10 4 8 2: none
     assert found.fraction_auc == 1.0 and found.area_auc == 0.0
-    # the labelled slice without lung counts as missed
+    # the labelled slice without lung counts as missed, the other one without lung not at all
     assert found.labelled_found == pytest.approx(2 / 3) and found.others_found == 0.5
-    tied = slice_figures(lungs, column(0, 5, 1, 2, 1), labelled)
-    # fractions .5 .25 .25 .5: .25 < .5, .25 = .25, .5 = .5, .5 > .25
-    assert tied.fraction_auc == pytest.approx((0 + 0.5 + 0.5 + 1) / 4)
+    tied = slice_figures(lungs, column(0, 5, 1, 4, 1, 0), labelled)
+    # fractions .5 .25 .5 .5, labels no yes no yes: .25 < .5 twice, .5 = .5 twice
+    assert tied.fraction_auc == pytest.approx((0 + 0 + 0.5 + 0.5) / 4)
 
 
 def test_labels_must_be_one_a_slice() -> None:
