@@ -194,7 +194,7 @@ def lower_share(found: Segmentation, lobes: Mapping[str, Iterable[int]]) -> Lowe
     lower = 0
     for lobe, side in zip(LOWER_LOBES, sides, strict=True):
         marked = labelled_slices(lobes.get(lobe, ()), len(infection))
-        lower += np.count_nonzero(infection[marked] & side[marked])
+        lower += int(np.count_nonzero(infection[marked] & side[marked]))
     return LowerShare(
         lowest_third=share_below(lungs, infection, 1 / 3),
         lower_half=share_below(lungs, infection, 1 / 2),
