@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import itertools
 import math
 import tempfile
 from collections.abc import Callable
@@ -22,10 +21,8 @@ from numpy.typing import NDArray
 from DualSamplingCOVIDLib import diagnosis_folder
 from DualSamplingCOVIDLib.__main__ import main as command_line
 from DualSamplingCOVIDLib.ct import read_ct
+from DualSamplingCOVIDLib.evaluation.robustness import oblique, thick_slices
 
-AIR_HU = -1024
-OBLIQUE_AXIS = (2.0, -1.0, 2.0)
-OBLIQUE_DEGREES = 15.0
 AS_READ, OBLIQUE, THICK = "as read", "oblique", "3 mm slices"
 FILES = (diagnosis_folder.MASKS, diagnosis_folder.DECISION_LABEL, diagnosis_folder.DECISION_MAP)
 
@@ -60,27 +57,6 @@ def turned(order: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> Copy:
     return lambda ct: sitk.Flip(sitk.PermuteAxes(ct, order), flips, False)
 
 
-def oblique(ct: sitk.Image) -> sitk.Image:
-    """Resample to a grid of the same spacing at an angle to all three axes that holds the whole CT."""
-    turn = sitk.VersorTransform(OBLIQUE_AXIS, math.radians(OBLIQUE_DEGREES))
-    axes = np.array(turn.GetMatrix()).reshape(3, 3) @ np.array(ct.GetDirection()).reshape(3, 3)
-    ends = itertools.product(*((-0.5, count - 0.5) for count in ct.GetSize()))
-    corners = np.array([ct.TransformContinuousIndexToPhysicalPoint(end) for end in ends]) @ axes
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    size = np.ceil((high - low) / ct.GetSpacing())
-    origin = axes @ ((low + high - (size - 1) * ct.GetSpacing()) / 2)
-    return _linear(ct, size, origin, ct.GetSpacing(), axes.ravel())
-
-
-def with_slices(ct: sitk.Image, thickness_mm: int) -> sitk.Image:
-    """Resample to axial slices of this thickness, each the mean of samples 1 mm apart."""
-    ct = sitk.DICOMOrient(ct, "LPS")
-    x, y, z = ct.GetSpacing()
-    size = (*ct.GetSize()[:2], math.floor((ct.GetSize()[2] - 1) * z) + 1)
-    fine = _linear(ct, size, ct.GetOrigin(), (x, y, 1.0), ct.GetDirection())
-    return sitk.BinShrink(fine, [1, 1, thickness_mm])
-
-
 TURNED: dict[str, Copy] = {
     "flipped i": turned((0, 1, 2), (True, False, False)),
     "flipped j, k": turned((0, 1, 2), (False, True, True)),
@@ -93,7 +69,7 @@ COPIES: dict[str, Copy] = {
     AS_READ: lambda ct: ct,
     **TURNED,
     OBLIQUE: oblique,
-    THICK: lambda ct: with_slices(ct, 3),
+    THICK: lambda ct: thick_slices(ct, 3.0),
 }
 
 
@@ -145,11 +121,6 @@ def row(name: str, ct: sitk.Image, found: Answer, reference: Answer) -> str:
     lungs = overlap(ct, found.lungs, reference.lungs)
     infection = overlap(ct, found.infection, reference.infection)
     return f"{name:<18}{lungs:>12.4f}{infection:>16.4f}{found.us_logit:>12.5f}{found.ss_logit:>12.5f}"
-
-
-def _linear(ct: sitk.Image, size: object, origin: object, spacing: object, direction: object) -> sitk.Image:
-    size, *place = (np.array(values).tolist() for values in (size, origin, spacing, direction))
-    return sitk.Resample(ct, [int(n) for n in size], sitk.Transform(), sitk.sitkLinear, *place, AIR_HU)
 
 
 def _geometry(path: Path) -> Geometry:
