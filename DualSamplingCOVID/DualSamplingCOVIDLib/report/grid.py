@@ -172,12 +172,10 @@ def _write_legend(figure: Figure, top: float, segmentation: Segmentation) -> Non
     for line, (color, words) in enumerate(entries):
         write(figure, left, top + 0.40 + 0.36 * line, "■", size=16, color=color)
         write(figure, left + 0.3, top + 0.39 + 0.36 * line, words, size=11.5)
-    notes = (
-        "The lungs include the infection.",
-        "Above: CT, lung window (−600 / 1500 HU);",
-        "below: the same planes with the masks.",
-        "One plane of each kind shows most infection.",
-    )
+    notes = ["The lungs include the infection.", "Above: CT, lung window (−600 / 1500 HU);",
+             "below: the same planes with the masks."]  # fmt: skip
+    if infection_ml:
+        notes.append("One plane of each kind shows most infection.")
     for line, words in enumerate(notes):
         write(figure, left, top + 1.62 + 0.26 * line, words, size=10.5, color=QUIET)
     if not infection_ml:
