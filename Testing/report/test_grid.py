@@ -118,6 +118,15 @@ def test_one_plane_each_way_passes_where_most_infection_lies(a_scan: tuple[sitk.
     assert words.count("most infection") == 2
 
 
+def test_levels_are_counted_in_steps_of_the_voxel_axis_that_runs_that_way() -> None:
+    ct = sitk.Image(10, 10, 10, sitk.sitkInt16)
+    ct.SetSpacing((1.0, 1.0, 5.0))
+    ct.SetDirection((1, 0, 0, 0, 0, 1, 0, 1, 0))  # the thick slices follow one another from front to back
+    points = np.array([[0, p, p] for p in (0.0, 0.0, 2.0, 2.0, 2.0)])
+    assert planes.fullest(points, 1, ct) == 0.0
+    assert planes.fullest(points, 2, ct) == 2.0
+
+
 def test_planes_go_from_the_top_down_and_from_front_to_back(a_case: Case) -> None:
     axial, coronal = grid.views(a_case[0], a_case[1].segmentation)
     heights, depths = [view.corner[2] for view in axial], [view.corner[1] for view in coronal]

@@ -71,5 +71,5 @@ def _write_picture(path: Path, ct: sitk.Image, segmentation: Segmentation) -> li
 
         grid.save_grid(path, ct, segmentation)
     except ModuleNotFoundError as error:
-        return [f"{path.name}: the package {error.name} is not installed"]
+        return [f"{path.name}: the package {str(error.name).partition('.')[0]} is not installed"]
     return []

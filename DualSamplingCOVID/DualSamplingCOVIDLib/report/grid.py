@@ -167,7 +167,7 @@ def _write_legend(figure: Figure, top: float, segmentation: Segmentation) -> Non
     entries = (
         (RIGHT, f"right lung  {right_ml:.0f} ml"),
         (LEFT, f"left lung  {left_ml:.0f} ml"),
-        (INFECTION, f"infection  {infection_ml:.1f} ml, {summary.percent(segmentation.ratio)} of the lungs"),
+        (INFECTION, f"infection  {infection_ml:.1f} ml, {summary.percent(segmentation.ratio)}"),
     )
     for line, (color, words) in enumerate(entries):
         write(figure, left, top + 0.40 + 0.36 * line, "■", size=16, color=color)
