@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ..errors import InputError
 from .given import GivenMasks
@@ -13,11 +14,9 @@ from .nnunet import NNUNet
 from .protocol import Segmenter
 from .threshold import ThresholdSegmenter
 from .totalsegmentator import TotalSegmentator
+from .vbnet import VBNetSegmenter
 
-__all__ = ["CHOICES", "GivenMasks", "Segmenter", "ThresholdSegmenter", "segmenter"]
-
-_BACK_ENDS: dict[str, Callable[[], Segmenter]] = {"threshold": ThresholdSegmenter}
-"""Our own, which find lungs and infection and need nothing else."""
+__all__ = ["CHOICES", "DEFAULT", "GivenMasks", "Segmenter", "ThresholdSegmenter", "VBNetSegmenter", "segmenter"]
 
 _NETWORKS: dict[str, Callable[[str | None], LabelNetwork]] = {
     "lungmask": Lungmask,
@@ -27,9 +26,18 @@ _NETWORKS: dict[str, Callable[[str | None], LabelNetwork]] = {
 }
 """Those of other packages, made of what stands behind the colon; the default segmenter finds what they do not."""
 
-_DEFAULT = "threshold"
+DEFAULT = "threshold"
 
-CHOICES = (*_BACK_ENDS, "lungmask", "lungmask:MODEL", "totalsegmentator", "nnunet:FOLDER", "monai:FOLDER")
+CHOICES = (
+    "vbnet",
+    "vbnet:FOLDER",
+    "threshold",
+    "lungmask",
+    "lungmask:MODEL",
+    "totalsegmentator",
+    "nnunet:FOLDER",
+    "monai:FOLDER",
+)
 """How segmenters are named; MODEL is R231, R231CovidWeb or a file of weights."""
 
 
@@ -38,12 +46,15 @@ def segmenter(name: str) -> Segmenter:
 
     Raises:
         InputError: there is none of that name, or what it needs is missing.
+        BundleError: the folder of a trained VB-Net is missing, altered or of another architecture.
     """
     kind, colon, argument = name.partition(":")
     if kind in _NETWORKS:
-        return NetworkSegmenter(_NETWORKS[kind](argument or None), _BACK_ENDS[_DEFAULT]())
-    if kind not in _BACK_ENDS:
+        return NetworkSegmenter(_NETWORKS[kind](argument or None), segmenter(DEFAULT))
+    if kind == "vbnet":
+        return VBNetSegmenter(Path(argument) if argument else None)
+    if kind != "threshold":
         raise InputError(f"unknown segmenter {name!r}: choose one of {', '.join(CHOICES)}")
     if colon:
         raise InputError(f"the segmenter {kind} takes no argument, got {argument!r}")
-    return _BACK_ENDS[kind]()
+    return ThresholdSegmenter()
