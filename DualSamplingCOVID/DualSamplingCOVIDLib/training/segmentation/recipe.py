@@ -36,7 +36,8 @@ class Recipe:
 
     `held_out` phantoms, never learned from, choose among the `checks` looks at the fine network's averaged weights;
     `calibration` others give cut-offs, detection limit and figures. `variety` and `acquisition` (the scanner's variety
-    on every patch) are switched off in parts by the study of what matters.
+    on every patch) are switched off in parts by the study of what matters. `backgrounds` are real CTs without disease
+    that half of the phantoms are laid into.
     """
 
     phantoms: int
@@ -48,6 +49,7 @@ class Recipe:
     seed: int = 2020
     variety: Variety = field(default_factory=lambda: FULL)
     acquisition: bool = True
+    backgrounds: tuple[str, ...] = ()
 
 
 RECIPES = {

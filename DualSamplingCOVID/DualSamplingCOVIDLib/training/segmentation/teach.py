@@ -42,7 +42,7 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
         InputError: `folder` holds another recipe's work, or a checkpoint that cannot be read.
     """
     _claim(folder, recipe)
-    plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed)
+    plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed, [Path(file) for file in recipe.backgrounds])
     start = time.perf_counter()
     files = write_cases(folder / "cases", plan, recipe.variety, progress)
     seconds = time.perf_counter() - start
