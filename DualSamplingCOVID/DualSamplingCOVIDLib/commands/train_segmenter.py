@@ -97,6 +97,7 @@ def _fingerprint(taught: "Taught") -> str:
 def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: "Taught") -> None:
     """Write the segmenter, measure it on held-out phantoms, and write it again with what that says."""
     from ..diagnosis import CutOffs, SegmenterCard
+    from ..network.vbnet import COARSE_INPUTS, FINE_INPUTS
     from ..segmentation.trained import Network, TrainedSegmenter, save
     from ..training.segmentation import calibrate
 
@@ -105,8 +106,8 @@ def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: 
     segmenter = TrainedSegmenter(
         folder,
         SegmenterCard(options.name, f"{__version__}-{_fingerprint(taught)}", CutOffs(), 0.0),
-        coarse=Network(2, recipe.coarse.width, "coarse.safetensors", ""),
-        fine=Network(2, recipe.fine.width, "fine.safetensors", ""),
+        coarse=Network(COARSE_INPUTS, 2, recipe.coarse.width, "coarse.safetensors", ""),
+        fine=Network(FINE_INPUTS, 2, recipe.fine.width, "fine.safetensors", ""),
         learned_from=_learned_from(recipe, taught),
         intended_use="Lungs and pneumonia infection on chest CT. Research use only.",
         evaluation={
