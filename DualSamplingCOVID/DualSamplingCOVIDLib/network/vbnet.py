@@ -183,7 +183,12 @@ def refined(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return fine[..., : shape[0], : shape[1], : shape[2]]
 
 
-def padded(volume: Tensor, value: float) -> Tensor:
-    """Pad [N,C,D,H,W] with `value` behind the end of each axis, to sides that the network can halve."""
-    missing = [-side % STRIDE for side in reversed(volume.shape[2:])]
-    return F.pad(volume, [n for side in missing for n in (0, side)], value=value)
+COARSE_SIDE = 80
+"""Voxels of the cube that a whole chest is laid in before the coarse network sees it: group norm counts the air too."""
+
+
+def padded(volume: Tensor, value: float, least: int = STRIDE) -> Tensor:
+    """Pad [N,C,D,H,W] with `value` behind the end of each axis, to sides of `least` or more that can be halved."""
+    sides = [(side, max(side, least)) for side in reversed(volume.shape[2:])]
+    missing = [wanted + -wanted % STRIDE - side for side, wanted in sides]
+    return F.pad(volume, [n for behind in missing for n in (0, behind)], value=value)

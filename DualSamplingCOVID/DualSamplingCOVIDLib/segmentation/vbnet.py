@@ -116,14 +116,14 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
     """
     import torch
 
-    from ..network.vbnet import coarsened, placed, refined, windowed
+    from ..network.vbnet import COARSE_SIDE, STRIDE, coarsened, placed, refined, windowed
 
     nothing = np.zeros(hu.shape, np.float32)
     found = Found(nothing, nothing.copy(), nothing.copy())
     try:
         with torch.inference_mode():
             volume = torch.from_numpy(hu)[None, None].to(next(fine.parameters()).device)
-            seen = _asked(coarse, coarsened(volume), placed).cpu()
+            seen = _asked(coarse, coarsened(volume), placed, COARSE_SIDE).cpu()
             summary = torch.stack([seen[0].amax(0), torch.from_numpy(_rightness(seen[0].numpy()))])
             lung, rightness = refined(summary[None], hu.shape)[0].numpy()  # type: ignore[arg-type]
             sure = larger_than(lung > 0.5, LEAST_LUNG_ML)
@@ -132,7 +132,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             progress("segmenting lungs and infection", 0.3)
             part = _region(sure)
             k, j, i = part
-            answer = _asked(fine, volume[:, :, k, j, i], windowed)[0].cpu().numpy()
+            answer = _asked(fine, volume[:, :, k, j, i], windowed, STRIDE)[0].cpu().numpy()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
@@ -172,16 +172,16 @@ def _region(sure: BoolArray) -> tuple[slice, ...]:
     return tuple(sides)
 
 
-def _asked(network: VBNet, hu: Tensor, shown: Callable[[Tensor], Tensor]) -> Tensor:
+def _asked(network: VBNet, hu: Tensor, shown: Callable[[Tensor], Tensor], least: int) -> Tensor:
     """Return the network's probabilities [1,C,D,H,W] of HU [1,1,D,H,W], whole where that is of a usual size.
 
-    `shown` makes the network's input of the HU.
+    `shown` makes the network's input of the HU, padded with air to sides of `least` or more.
     """
     import torch
 
     from ..network.vbnet import padded
 
-    volume = shown(padded(hu, AIR_HU))
+    volume = shown(padded(hu, AIR_HU, least))
     if hu[0, 0].numel() <= WHOLE_VOXELS:
         logits = network(volume)
     else:

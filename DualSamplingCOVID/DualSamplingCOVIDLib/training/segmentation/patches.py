@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...network.vbnet import coarsened, placed, windowed
+from ...segmentation.working_grid import AIR_HU
 from .acquisition import acquire
 from .cases import FULL_SHARE, SegmentationCase, read_case
 
-AIR_HU = -1024.0
 ON_INFECTION = 0.45
 MARGIN_VOXELS = 12
 

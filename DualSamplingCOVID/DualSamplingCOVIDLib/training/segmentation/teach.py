@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...network.vbnet import COARSE_INPUTS, FINE_INPUTS, VBNet, coarsened, padded, placed, windowed
+from ...network.vbnet import COARSE_INPUTS, COARSE_SIDE, FINE_INPUTS, VBNet, coarsened, padded, placed, windowed
 from ...progress import Progress, silent
+from ...segmentation.working_grid import AIR_HU
 from ..memory import keep_freed_memory
 from .cases import FULL_SHARE, SegmentationCase, plan_phantoms, read_case, write_cases
 from .fit import Fit, Fitted, SegmentationLoss
@@ -107,7 +108,8 @@ def _coarse_score(network: nn.Module, files: Sequence[Path], device: torch.devic
         case = read_case(file)
         truth = coarsened(torch.from_numpy(np.stack([case.right, case.left])[None].astype(np.float32) / FULL_SHARE))
         hu = coarsened(torch.from_numpy(case.hu.astype(np.float32))[None, None])
-        found = _answer(network, hu, device, placed)
+        found = _answer(network, padded(hu, AIR_HU, COARSE_SIDE), device, placed)
+        found = found[..., : hu.shape[2], : hu.shape[3], : hu.shape[4]]
         scores += [_dice(found[0, side] > 0.5, truth[0, side] > 0.5) for side in (0, 1)]
     return float(np.mean(scores))
 
@@ -134,7 +136,7 @@ def _fine_score(network: nn.Module, files: Sequence[Path], device: torch.device)
 def _answer(network: nn.Module, hu: Tensor, device: torch.device, shown: Callable[[Tensor], Tensor]) -> Tensor:
     """Probabilities [1,C,D,H,W] of HU [1,1,D,H,W], on the CPU; `shown` makes the network's input of them."""
     shape = hu.shape[2:]
-    logits = network(shown(padded(hu.to(device), -1024.0)))
+    logits = network(shown(padded(hu.to(device), AIR_HU)))
     return torch.sigmoid(logits.float())[..., : shape[0], : shape[1], : shape[2]].cpu()
 
 
