@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .anatomy import Chest, Masks
+from .anatomy import BodyPlan, Chest, Masks
 from .fields import Floats, Grid
 from .vessels import Points, Tree, draw_branches, grow_tree
+
+ARTERY_STEMS = ((16.0, 22.0, -58.0), (14.0, -6.0, 24.0), (24.0, -22.0, -8.0))
+"""Where the wide stems of a lung's arteries end, (outward, to the back, up) in mm from the hilum: lower, upper, middle."""
+VEIN_STEMS = ((30.0, 26.0, -12.0), (16.0, -16.0, 34.0))
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,16 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
     grid, plan = chest.grid, chest.plan
     vessels = np.zeros(grid.shape, np.float32)
     wall, lumen = vessels.copy(), vessels.copy()
-    calibre = plan.half_depth / 94 * rng.uniform(0.75, 1.2)
+    calibre = plan.half_depth / 94 * rng.uniform(0.75, 1.3)
     arteries, airways = [], []
     for side, lung in ((-1, chest.right), (1, chest.left)):
         deep, wide = (_room(grid, lung & (chest.depth > least)) for least in (5.0, 1.5))
         hilum = plan.hilum(side)
-        root = plan.place(hilum[None])[0]
-        artery = grow_tree(root, _spread(deep, 700, rng), _spread(wide, 2400, rng), 6.8 * calibre, rng)
+        root, stems = _stems(plan, hilum, ARTERY_STEMS, side, rng)
+        artery = grow_tree(root, stems, _spread(deep, 700, rng), _spread(wide, 2400, rng), 7.6 * calibre, rng)
         # the veins come from the left atrium: lower, and in front
-        root = plan.place((hilum - [side * 6.0, 4.0, 20.0])[None])[0]
-        vein = grow_tree(root, _spread(deep, 500, rng), _spread(wide, 1700, rng), 6.0 * calibre, rng)
+        root, stems = _stems(plan, hilum - [side * 6.0, 4.0, 20.0], VEIN_STEMS, side, rng)
+        vein = grow_tree(root, stems, _spread(deep, 500, rng), _spread(wide, 1700, rng), 6.8 * calibre, rng)
         box = _round_lung(grid, lung)
         part = grid.part(box)
         for tree in (artery, vein):
@@ -52,6 +56,24 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
         airways.append(beside)
     shares = (np.minimum(share, 1) for share in (vessels, wall, lumen))
     return LungTrees((arteries[0], arteries[1]), (airways[0], airways[1]), *shares)
+
+
+def _stems(
+    plan: BodyPlan, hilum: Points, stems: tuple[tuple[float, float, float], ...], side: int, rng: np.random.Generator
+) -> tuple[Points, list[Points]]:
+    """Return the root at the hilum and the stems' points (T, 3) in mm, as they lie in the patient.
+
+    Each of `stems` is where one ends, (outward, to the back, up) in mm of an average body.
+    """
+    size = plan.height / 228
+    drawn = []
+    for outward, back, up in stems:
+        end = np.array([side * outward, back, up]) * size * rng.uniform(0.6, 1.25, 3) + rng.normal(0, 4, 3)
+        share = np.linspace(0, 1, max(int(np.linalg.norm(end) / 7), 2) + 1)[1:, None]
+        # outwards first, then along: the stem runs in the lung, beside the mediastinum
+        bend = np.array([side * rng.uniform(5, 14), 0.0, 0.0]) * np.sin(np.pi * share)
+        drawn.append(plan.place(hilum + share * end + bend + rng.normal(0, 0.8, (len(share), 3))))
+    return plan.place(hilum[None])[0], drawn
 
 
 def _room(grid: Grid, mask: Masks) -> Points:

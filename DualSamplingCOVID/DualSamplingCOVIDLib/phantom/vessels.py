@@ -32,18 +32,28 @@ class Tree:
         return 1 + np.nonzero((self.radius[1:] >= least) & (self.radius[1:] < most))[0]
 
 
-def grow_tree(root: Points, targets: Points, twigs: Points, root_mm: float, rng: np.random.Generator) -> Tree:
+def grow_tree(
+    root: Points, trunks: list[Points], targets: Points, twigs: Points, root_mm: float, rng: np.random.Generator
+) -> Tree:
     """Connect the targets (N, 3) greedily, nearest to the root first: short links, but also short paths.
 
-    The `twigs` (M, 3) then sprout from the nearest branches. Radii follow Murray's law, with an exponent between
-    2.35 and 2.8, from a root of `root_mm` mm.
+    The `trunks` (T, 3) run from the root before anything branches off: wide stems, as every hilum has them. The `twigs`
+    (M, 3) then sprout from the nearest branches. Radii follow Murray's law, with an exponent between 2.35 and 2.8,
+    from a root of `root_mm` mm.
     """
     order = np.argsort(np.linalg.norm(targets - root, axis=1))
-    position = np.vstack([root[None], targets[order]])
+    position = np.vstack([root[None], *trunks, targets[order]])
     count = len(position)
     parent, path = np.zeros(count, np.int64), np.zeros(count)
     columns = np.ascontiguousarray(position.T)
-    for node in range(1, count):
+    first = 1
+    for trunk in trunks:
+        chain = np.arange(first, first + len(trunk))
+        parent[chain] = np.concatenate([[0], chain[:-1]])
+        # half as long as they are, so that branches leave the stem where they are near
+        path[chain] = 0.5 * np.cumsum(np.linalg.norm(position[chain] - position[parent[chain]], axis=1))
+        first += len(trunk)
+    for node in range(first, count):
         offset = columns[:, :node] - columns[:, node : node + 1]
         link = np.sqrt(np.einsum("ij,ij->j", offset, offset))
         parent[node] = np.argmin(1.55 * link + 0.55 * path[:node])
