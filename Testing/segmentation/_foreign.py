@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,8 +110,9 @@ class Complete:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
     """Install a package for one test: its distribution's name and version, and its files."""
+    packages: set[str] = set()
 
     def install(distribution: str, version: str, files: dict[str, str]) -> None:
         site = tmp_path / "site"
@@ -122,10 +123,13 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
         facts = site / f"{distribution}-{version}.dist-info"
         facts.mkdir()
         (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        forget(monkeypatch, *{Path(name).parts[0] for name in files})
+        packages.update(Path(name).parts[0] for name in files)
+        forget(monkeypatch, *packages)
         monkeypatch.syspath_prepend(str(site))
 
-    return install
+    yield install
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        del sys.modules[name]  # the stand-in's modules, before the package's own come back
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
