@@ -109,7 +109,7 @@ class VBNet(nn.Module):
             Up(below[level] if level == len(widths) - 1 else below[level + 1], widths[level], CONVOLUTIONS[level])
             for level in reversed(range(len(widths)))
         )
-        self.head = nn.Conv3d(2 * width, outputs, 3, padding=1)
+        self.head = nn.Conv3d(2 * width, outputs, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.ConvTranspose3d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

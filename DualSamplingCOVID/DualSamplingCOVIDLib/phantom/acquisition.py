@@ -45,7 +45,7 @@ def draw_nuisances(seed: int) -> Nuisances:
     off = 3 if rng.random() < 0.2 else 1
     return Nuisances(
         spacing_mm=(plane, plane, slices),
-        noise_hu=float(4 * 15 ** (rng.random() ** 1.3)),
+        noise_hu=float(4 * 10 ** (rng.random() ** 1.3)),
         kernel=float(rng.uniform(-1, 1)),
         body_scale=float(np.clip(rng.normal(1, 0.08), 0.82, 1.18)),
         fat_mm=float(rng.uniform(4, 30) if rng.random() < 0.8 else rng.uniform(30, 55)),

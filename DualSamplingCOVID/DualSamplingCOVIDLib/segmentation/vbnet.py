@@ -145,7 +145,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             raise
         raise ResourceError("memory ran out while lungs and infection were sought") from None
     progress("segmenting lungs and infection", 0.7)
-    lungs = _lungs(answer[0], sure[part])
+    lungs = _lungs(answer[0], answer[1], lung[part] > 0.5)
     is_right = rightness[part] >= 0
     found.right[part] = np.where(lungs & is_right, answer[0], 0)
     found.left[part] = np.where(lungs & ~is_right, answer[0], 0)
@@ -200,11 +200,16 @@ def _asked(network: VBNet, hu: Tensor, shown: Callable[[Tensor], Tensor], least:
     return answer
 
 
-def _lungs(probability: FloatArray, sure: BoolArray) -> BoolArray:
-    """The fine lungs' components that the coarse lungs share, holes filled, and a rim for the edge between voxels."""
+def _lungs(probability: FloatArray, infection: FloatArray, coarse: BoolArray) -> BoolArray:
+    """The fine lungs' components that the coarse lungs share, holes filled, and a rim for the edge between voxels.
+
+    What the coarse network counts as lung and the fine one as infection is lung too: dense consolidation looks like
+    the chest wall from near.
+    """
+    probability[:] = np.where(coarse, np.maximum(probability, infection), probability)
     inside = larger_than(probability > 0.5, LEAST_PART_ML)
     labels, _ = ndimage.label(inside)
-    shared = np.unique(labels[sure & inside])
+    shared = np.unique(labels[coarse & inside])
     kept = ndimage.binary_fill_holes(np.isin(labels, shared[shared > 0]))
     probability[kept & ~inside] = 1.0
     return np.asarray(ndimage.binary_dilation(kept) & ~(inside & ~kept))

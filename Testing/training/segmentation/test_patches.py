@@ -68,9 +68,9 @@ def test_masks_move_with_the_ct(a_file: Path) -> None:
         assert (shares[1] <= shares[0] + 1e-4).all()
 
 
-def test_nearly_half_of_the_patches_hold_infection_in_their_middle(a_file: Path) -> None:
+def test_half_of_the_patches_and_more_hold_infection_in_their_middle(a_file: Path) -> None:
     middles = [Patches([a_file], 16, 99, 2, varied=False)[index][1][1, 6:10, 6:10, 6:10].max() for index in range(60)]
-    assert 0.35 < np.mean([float(m) > 0.5 for m in middles]) < 0.75
+    assert 0.45 < np.mean([float(m) > 0.5 for m in middles]) < 0.85
 
 
 def test_chests_tell_right_from_left_and_are_never_mirrored(a_file: Path) -> None:
@@ -96,5 +96,5 @@ def test_a_quarter_of_the_plan_is_normal_and_two_in_five_of_the_rest_nearly_so()
     plan = plan_phantoms(400, 1)
     ratios = [one.ratio for one in plan if one.ratio is not None]
     assert 0.2 < 1 - len(ratios) / 400 < 0.34
-    assert 0.33 < np.mean(np.array(ratios) < 0.006) < 0.52
+    assert 0.33 < np.mean(np.array(ratios) < 0.008) < 0.52
     assert plan == plan_phantoms(400, 1) and len({one.seed for one in plan}) == 400

@@ -18,8 +18,8 @@ def acquire(hu: Tensor, random: torch.Generator) -> Tensor:
         hu = thick_slices(hu, _between(1.2, 4.0, random), _between(0, 1, random))
     if _chance(0.5, random):
         hu = kernel(hu, _between(-1.0, 1.0, random))
-    if _chance(0.75, random):
-        hu = hu + noise(hu.shape, 50.0 * _between(0, 1, random) ** 2, random)
+    if _chance(0.6, random):
+        hu = hu + noise(hu.shape, 35.0 * _between(0, 1, random) ** 2, random)
     if _chance(0.8, random):
         hu = (hu + 1000) * (1 + 0.04 * _normal(random)) - 1000 + 22 * _normal(random)
     if _chance(0.05, random):
@@ -65,14 +65,13 @@ def noise(shape: torch.Size, deviation_hu: float, random: torch.Generator) -> Te
 
 def blurred(x: Tensor) -> Tensor:
     """Smooth [1,D,H,W] by the binomial kernel (1, 2, 1) / 4 twice along every axis (sigma of one voxel)."""
-    weight = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    y = x[None]
-    for axis in range(3):
-        size, padding = [1, 1, 1], [0] * 6
-        size[axis] = 5
-        padding[2 * (2 - axis) : 2 * (2 - axis) + 2] = [2, 2]
-        y = F.conv3d(F.pad(y, padding, mode="replicate"), weight.view(1, 1, *size))
-    return y[0]
+    for axis in (1, 2, 3):
+        # a convolution of one channel takes five times as long as these sums
+        first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
+        wide = torch.cat([first, first, x, last, last], axis)
+        a, b, c, d, e = (wide.narrow(axis, shift, x.shape[axis]) for shift in range(5))
+        x = (c * 6).add_(b, alpha=4).add_(d, alpha=4).add_(a).add_(e).mul_(1 / 16)
+    return x
 
 
 def _chance(probability: float, random: torch.Generator) -> bool:

@@ -28,7 +28,7 @@ FULL_SHARE = 255
 """How a mask's share of 1 is stored."""
 NORMALS = 0.27
 SMALL = 0.4
-SMALL_RATIO, ANY_RATIO = (0.0002, 0.006), (0.004, 0.40)
+SMALL_RATIO, ANY_RATIO = (0.0003, 0.008), (0.008, 0.40)
 
 
 class SegmentationCase(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -15,8 +16,9 @@ from ...segmentation.working_grid import AIR_HU
 from .acquisition import acquire
 from .cases import FULL_SHARE, SegmentationCase, read_case
 
-ON_INFECTION = 0.45
+ON_INFECTION = 0.55
 MARGIN_VOXELS = 12
+LARGEST_TURN, LARGEST_STRETCH = 0.26, 0.15
 
 
 class Chests(Dataset[tuple[Tensor, Tensor]]):
@@ -51,7 +53,7 @@ class Chests(Dataset[tuple[Tensor, Tensor]]):
 class Patches(Dataset[tuple[Tensor, Tensor]]):
     """Patches of the working grid: input [2,s,s,s], and the shares of lungs and infection [2,s,s,s].
 
-    Item `index` is drawn by (seed, index) alone. Nearly half of them are centred on infection, where there is some,
+    Item `index` is drawn by (seed, index) alone. More than half of them are centred on infection, where there is some,
     the others anywhere round the lungs. They are mirrored and turned at random.
     """
 
@@ -68,7 +70,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         random = _random(self.seed, index)
         case = read_case(self.files[_whole(len(self.files), random)])
         volume = _cut(case, _centre(case, random), self.side)
-        if torch.rand((), generator=random) < 0.3:
+        if torch.rand((), generator=random) < 0.2:
             volume = _turned(volume, random)
         volume = _mirrored(volume, random)
         if self.varied:
@@ -149,9 +151,15 @@ def _mirrored(volume: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _turned(volume: Tensor, random: torch.Generator) -> Tensor:
-    """Turn by up to 15 degrees and stretch by up to 15 % along each axis, linear; edges are repeated."""
-    from monai.transforms import RandAffine
-
-    turn = RandAffine(prob=1.0, rotate_range=[0.26] * 3, scale_range=[0.15] * 3, padding_mode="border")
-    turn.set_random_state(seed=_whole(2**31 - 1, random))
-    return torch.as_tensor(turn(volume)).contiguous()
+    """Turn a cube [c,s,s,s] by up to 15 degrees about each axis and stretch it by up to 15 %, linear; edges repeat."""
+    angles = (torch.rand(3, generator=random) * 2 - 1) * LARGEST_TURN
+    stretch = 1 + (torch.rand(3, generator=random) * 2 - 1) * LARGEST_STRETCH
+    matrix = torch.diag(stretch)
+    for axis, angle in enumerate(angles):
+        turn = torch.eye(3)
+        first, second = [other for other in range(3) if other != axis]
+        turn[first, first] = turn[second, second] = torch.cos(angle)
+        turn[first, second], turn[second, first] = -torch.sin(angle), torch.sin(angle)
+        matrix = turn @ matrix
+    grid = F.affine_grid(F.pad(matrix, (0, 1))[None], [1, *volume.shape], align_corners=False)
+    return F.grid_sample(volume[None], grid, padding_mode="border", align_corners=False)[0]
