@@ -12,7 +12,7 @@ from .fields import Floats, Grid
 from .vessels import Points, Tree, draw_branches, grow_tree
 
 ARTERY_STEMS = ((16.0, 22.0, -58.0), (14.0, -6.0, 24.0), (24.0, -22.0, -8.0))
-"""Ends of the wide stems of a lung's arteries, (outward, to the back, up) in mm from the hilum: lower, upper, middle."""
+"""Where the arteries' wide stems end, (outward, to the back, up) in mm from the hilum: lower, upper and middle one."""
 VEIN_STEMS = ((30.0, 26.0, -12.0), (16.0, -16.0, 34.0))
 
 
