@@ -58,7 +58,9 @@ def table_2(evaluation: Evaluation) -> Sheet:
     note = (
         "TV set: the validation folds pooled, with the mean over the single folds beside it. Test set: mean ± standard "
         "deviation (ddof 1) over the fold models. In brackets: 95 % interval by patient-clustered bootstrap. n: cases "
-        "that the figure rests on. Threshold 0.5, positive is COVID-19, F1 is the mean over both classes."
+        "that the figure rests on. Threshold 0.5, positive is COVID-19, F1 is the mean over both classes. An interval "
+        "without width is what resampling few cases gives, not certainty. The infection ratio alone (a logistic "
+        "regression on its logarithm, cross-fitted) is what the others must beat."
     )
     return Sheet("table2", "Table II: classification results", tuple(head), tuple(rows), note)
 
@@ -173,7 +175,8 @@ def uncertainty(evaluation: Evaluation) -> Sheet | None:
     )
     note = (
         f"Spread: standard deviation of the probability over the {found.models} fold models (mean "
-        f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers it has an AUC of {_number(found.warns)} (0.5 tells nothing)."
+        f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers it has an AUC of "
+        f"{_number(found.warns)} (0.5 tells nothing)."
     )
     return Sheet("uncertainty", "Uncertainty: where the fold models disagree", head, rows, note)
 
@@ -273,7 +276,7 @@ def _cell(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    return NOTHING if math.isnan(value) else f"{value:.3f}"
+    return NOTHING if math.isnan(value) else f"{round(value, 3) + 0:.3f}"
 
 
 def _signed(value: float) -> str:
