@@ -209,7 +209,7 @@ def summarise(
         resamples: draws of the patients for each interval.
         seed: of these draws.
     """
-    chosen = sorted((row for row in maps if row.label == label), key=lambda row: (row.case_id, row.method))
+    chosen = sorted((row for row in maps if row.label == label), key=_order)
     methods = [method for method in METHODS if any(row.method == method for row in chosen)]
     figures = tuple(
         _figure(_of(chosen, method, stratum), method, stratum, measure, resamples, seed)
@@ -255,6 +255,10 @@ def mean_interval(values: Sequence[float], patients: Sequence[str], resamples: i
     if not len(values):
         return Interval(math.nan, math.nan, math.nan, 0)
     return patient_bootstrap(_mean, values, np.ones(len(values), dtype=bool), patients, resamples, seed=seed)
+
+
+def _order(row: MapQuality) -> tuple[str, int]:
+    return row.case_id, METHODS.index(row.method)
 
 
 def _of(maps: Iterable[MapQuality], method: str, stratum: str) -> list[MapQuality]:
