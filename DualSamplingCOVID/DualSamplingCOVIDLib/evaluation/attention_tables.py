@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ..diagnosis import COVID
 from .attention_networks import STAGES
 from .attention_quality import Curves, MapMeasures
-from .strata import STRATA, Interval, patient_bootstrap
+from .bootstrap import Interval, patient_bootstrap
+from .strata import STRATA
 
 GRAD_CAM, US, SS, DS = METHODS = ("Grad-CAM baseline", "Attention US", "Attention SS", "Dual sampling")
 ALL = "all"

@@ -101,7 +101,7 @@ def _save(path: Path, figure: Figure) -> None:
 def _roc(cases: CaseSet, evaluation: Evaluation) -> Figure:
     models = len(cases.probabilities[DECISION])
     if cases.name == VALIDATION or models < 2:
-        figure = _figure(4.9)
+        figure = _figure(5.3)
         whole, corner = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
         for panel in (whole, corner):
             _draw_roc(panel, cases, None, evaluation, 9.5)

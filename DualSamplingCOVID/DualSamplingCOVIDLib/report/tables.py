@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html
 import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..diagnosis import RESEARCH_USE_ONLY, CutOffs
+from ..evaluation.calibration import Brier
 from ..evaluation.comparisons import Comparison
-from ..evaluation.evaluate import Evaluation
+from ..evaluation.evaluate import Calibration, Evaluation
 from ..evaluation.methods import TITLES
 from ..evaluation.tables import ALL, METRICS, Estimate, Row
 from ..evaluation.tables import TITLES as METRIC_TITLES
@@ -193,15 +196,31 @@ def sheets(evaluation: Evaluation) -> tuple[Sheet, ...]:
 
 
 def write(folder: Path, evaluation: Evaluation) -> None:
-    """Write each table as CSV, Markdown and HTML; the CSV of Tables II and III has every number in a column."""
+    """Write each table as CSV, Markdown and HTML; the CSV has every number of the table in a column of its own."""
     for sheet in sheets(evaluation):
         (folder / f"{sheet.name}.md").write_text(as_markdown(sheet), encoding="utf-8")
         (folder / f"{sheet.name}.html").write_text(as_html(sheet), encoding="utf-8")
         (folder / f"{sheet.name}.csv").write_text(_csv([sheet.head, *sheet.rows]), encoding="utf-8")
     names = [cases.name for cases in evaluation.sets]
-    (folder / "table2.csv").write_text(_numbers(evaluation, [(name, ALL) for name in names]), encoding="utf-8")
     strata = [(name, stratum) for name in names for stratum in STRATA]
-    (folder / "table3.csv").write_text(_numbers(evaluation, strata), encoding="utf-8")
+    numbers = {
+        "table2": _table_numbers(evaluation, [(name, ALL) for name in names]),
+        "table3": _table_numbers(evaluation, strata),
+        "comparisons": _fields([dataclasses.asdict(one) for one in evaluation.comparisons]),
+        "calibration": _fields([_flat(one) for one in evaluation.calibration]),
+    }
+    for name, lines in numbers.items():
+        (folder / f"{name}.csv").write_text(_csv(lines), encoding="utf-8")
+
+
+def _flat(one: Calibration) -> dict[str, Any]:
+    """Return the numbers of a calibration, bins left out; the parts of the Brier score beside the others."""
+    record = {name: value for name, value in vars(one).items() if not isinstance(value, tuple | Brier)}
+    return record | {f"brier_{name}": value for name, value in vars(one.brier).items()}
+
+
+def _fields(records: list[dict[str, Any]]) -> list[list[str]]:
+    return [list(records[0]), *([_cell(value) for value in record.values()] for record in records)] if records else []
 
 
 def as_markdown(sheet: Sheet) -> str:
@@ -223,8 +242,8 @@ def as_html(sheet: Sheet) -> str:
     )
 
 
-def _numbers(evaluation: Evaluation, columns: list[tuple[str, str]]) -> str:
-    """Return Table II or III with a column for every number, as CSV; what does not apply is empty."""
+def _table_numbers(evaluation: Evaluation, columns: list[tuple[str, str]]) -> list[list[str]]:
+    """Return the lines of Table II or III with a column for every number; what does not apply is empty."""
     head = ["results", "method"]
     parts = {
         VALIDATION: ("", "low", "high", "n", "fold_mean", "folds"),
@@ -248,7 +267,7 @@ def _numbers(evaluation: Evaluation, columns: list[tuple[str, str]]) -> str:
                 fields = ["value" if part in ("", "mean") else part for part in parts[name]]
                 line += [_cell(getattr(found, field)) for field in fields]
             lines.append(line)
-    return _csv(lines)
+    return lines
 
 
 def _csv(lines: list[tuple[str, ...]] | list[list[str]]) -> str:
@@ -269,10 +288,10 @@ def _estimate(found: Estimate) -> str:
     return f"{found.value:.3f}{std}{interval}"
 
 
-def _cell(value: float) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return "" if math.isnan(value) else f"{value:.6f}"
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6f}"
+    return str(value)
 
 
 def _number(value: float) -> str:
