@@ -82,14 +82,14 @@ def test_the_ratio_alone_is_a_regression_on_its_logarithm(a_run: Run) -> None:
 
 def test_a_method_that_cannot_be_fitted_is_left_out_and_named(a_run: Run) -> None:
     only = tuple(
-        dataclasses.replace(case, label="COVID-19" if case.fold else "CAP") for case in a_run.cases if case.fold in (0, 1)
+        dataclasses.replace(case, label="COVID-19" if case.fold else "CAP")
+        for case in a_run.cases
+        if case.fold in (0, 1)
     )
     models = tuple(FoldModel(m.fold, m.name, m.logits) for m in a_run.models if m.fold < 2)
     validation, test, notes = case_sets(dataclasses.replace(a_run, cases=only, models=models, folds=2))
     assert "attention-ds-stacker" not in validation.probabilities and DUAL in validation.probabilities
-    assert notes == (
-        "Attention RN34 + DS, stacker is left out: the stacker needs cases of both classes to learn from",
-    )
+    assert notes == ("Attention RN34 + DS, stacker is left out: the stacker needs cases of both classes to learn from",)
     assert not test.cases and test.probabilities[DUAL].shape == (2, 0)
 
 

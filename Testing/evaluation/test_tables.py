@@ -41,7 +41,11 @@ def paper_run(folder: Path) -> Path:
                 sign = 1 if label == "covid" else -1
                 fold = (number // 2) % FOLDS  # two scans a patient
                 scans.append(Scan(case, f"{stratum}-{label}-{number // 2}", label == "covid", fold, ratio))
-                of_model = {BASELINE_US: 0.9 if number < right[BASELINE_US] else 0.1, ATTENTION_US: us, ATTENTION_SS: ss}
+                of_model = {
+                    BASELINE_US: 0.9 if number < right[BASELINE_US] else 0.1,
+                    ATTENTION_US: us,
+                    ATTENTION_SS: ss,
+                }
                 for model, p in of_model.items():
                     logits[model, case] = sign * float(np.log(p / (1 - p)))
     return write_run(folder, scans, lambda fold, model, scan: logits[model, scan.case_id], FOLDS)

@@ -290,7 +290,7 @@ def _estimate(found: Estimate) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6f}"
+        return "" if math.isnan(value) else f"{value:.6g}"
     return str(value)
 
 
