@@ -252,9 +252,12 @@ def median_cases(maps: Sequence[MapQuality], method: str = US, measure: str = "e
 
 
 def mean_interval(values: Sequence[float], patients: Sequence[str], resamples: int, seed: int) -> Interval:
-    """Return the mean of values [case] with the interval of `strata.patient_bootstrap`; NaN without values."""
-    if not len(values):
-        return Interval(math.nan, math.nan, math.nan, 0)
+    """Return the mean of values [case] with the interval of `strata.patient_bootstrap`.
+
+    One patient has no interval: resampling would make it as narrow as a point. Without values all is NaN.
+    """
+    if len(set(patients)) < 2:
+        return Interval(_plain_mean(values), math.nan, math.nan, 0)
     return patient_bootstrap(_mean, values, np.ones(len(values), dtype=bool), patients, resamples, seed=seed)
 
 

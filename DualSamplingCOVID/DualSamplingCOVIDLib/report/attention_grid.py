@@ -6,6 +6,7 @@ as the network sees it: lungs only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ Volume = npt.NDArray[np.float32]
 
 _DPI = 150
 _COLUMN, _EDGE, _GAP = 2.55, 0.16, 0.05
-_HEADER, _STRIP, _SPACE, _FOOTER = 1.30, 0.40, 0.16, 0.78
+_HEADER, _STRIP, _SPACE, _FOOTER = 1.30, 0.40, 0.16, 0.98
 _PANEL_PIXELS = 400
 
 
@@ -37,7 +38,8 @@ class EvidenceCase:
     """One case of the grid; arrays [k, j, i] on axes L (i), P (j) and S (k).
 
     `image` is the network's input in [0, 1]; `infection` and `lungs` are shares of voxels. `maps` has A^ by the title
-    of its column (an all-zero map is a dead one), `notes` a few words for the corner of a map, such as its probability.
+    of its column (an all-zero map is a dead one); `probabilities` of COVID-19 and `energies`, the share of each
+    map's sum inside the infection, are written beside it where they are there.
     """
 
     case_id: str
@@ -49,7 +51,8 @@ class EvidenceCase:
     infection: Volume
     lungs: Volume
     maps: Mapping[str, Volume]
-    notes: Mapping[str, str] = field(default_factory=dict)
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    energies: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shapes = {array.shape for array in (self.image, self.infection, self.lungs, *self.maps.values())}
@@ -59,7 +62,14 @@ class EvidenceCase:
     @property
     def heading(self) -> str:
         """What stands above the case's pictures."""
-        return f"{self.stratum} infection: {percent(self.ratio)} of the lungs · {self.label} · case {self.case_id}"
+        infected = f"{self.stratum.capitalize()}: {percent(self.ratio)} of the lungs infected"
+        return f"{infected} · {self.label} · {self.case_id}"
+
+    def note(self, title: str) -> str:
+        """What stands in the corner of a map; empty where nothing is known or defined."""
+        probability, energy = (values.get(title, math.nan) for values in (self.probabilities, self.energies))
+        words = [] if math.isnan(probability) else [f"P {probability:.2f}"]
+        return " · ".join(words if math.isnan(energy) else [*words, f"{percent(energy)} inside"])
 
     def volume(self, array: Volume) -> sitk.Image:
         """Return an array as an image in LPS mm, its first voxel at the origin."""
@@ -94,7 +104,9 @@ def grid_views(cases: Sequence[EvidenceCase]) -> list[tuple[View, View]]:
     views = []
     for case, box in zip(cases, boxes, strict=True):
         middle = (box.low + box.high) / 2
-        same = Box(middle - extent / 2, middle + extent / 2)
+        whole = planes.bounds(case.volume(case.lungs))
+        low = np.maximum(np.minimum(middle - extent / 2, whole.high - extent), whole.low)
+        same = Box(low, low + extent)
         through = _centre(case)
         views.append((planes.axial(same, through, pixel_mm), planes.coronal(same, through, pixel_mm)))
     return views
@@ -173,7 +185,7 @@ def _draw_row(
     for panel, title in zip(axes[2:], titles, strict=True):
         _draw_map(panel, view, picture, infection, case, title)
         if row == 0:
-            _corner(panel, case.notes.get(title, ""))
+            _corner(panel, case.note(title))
     panels.mark_orientation(axes[0], view)
     panels.mark_scale(axes[0], view)
 
@@ -235,6 +247,7 @@ def _write_footer(figure: Figure, page: _Page) -> None:
     for line, words in enumerate((
         "orange: infection, outlined in white on the maps · letters: the patient's directions · bar: 5 cm",
         "maps: each scaled to 0–1 for itself, so colours do not compare strength between maps",
+        "P: that network's probability of COVID-19 · inside: share of the whole map's sum that lies in the infection",
     )):  # fmt: skip
         _write(figure, page, _EDGE, top + 0.32 + 0.23 * line, words, size=9.5, color=panels.QUIET)
     left, width = page.left(page.columns - 1) - 0.4, _COLUMN + 0.2
