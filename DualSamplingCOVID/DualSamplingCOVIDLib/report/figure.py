@@ -14,28 +14,39 @@ import SimpleITK as sitk
 from .. import summary
 from ..diagnosis import RESEARCH_USE_ONLY, Diagnosis, MemberResult
 from . import planes
+from .drawing import (
+    AIR_HU,
+    BACKGROUND,
+    CYAN,
+    FONT,
+    INFECTION,
+    INFECTION_EDGE,
+    QUIET,
+    WARNING,
+    add_panel,
+    fill,
+    grey,
+    mark_corner,
+    mark_orientation,
+    mark_scale,
+    outline,
+    show,
+    write,
+)
 from .planes import Plane, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.patheffects import AbstractPathEffect
 
-LUNG_WINDOW_HU = (-1350.0, 150.0)
-SCALE_BAR_MM = 50.0
 DEAD_MAP = "no positive\nCOVID-19 evidence"
 
 _DPI = 150
 _WIDTH, _EDGE, _GAP = 16.0, 0.14, 0.05
 _HEADER, _FOOTER = 1.32, 0.66
 _PANEL_PIXELS = 400
-_AIR_HU = -1024.0
-_BACKGROUND, _TEXT, _QUIET, _WARNING = "#0d1117", "#e6edf3", "#9aa7b4", "#ffb454"
-_LETTER = "#ffe066"
-_CYAN, _INFECTION, _INFECTION_EDGE = "#35d6ed", "#ff5a1f", "#ffd0b0"
 _OPACITY = 0.85
 _SATURATED = 0.92  # inferno beyond is almost white and would look like bone
-_FONT = "DejaVu Sans"
 
 _MAPS = (
     ("US", "attention", "Attention, US", "uniform sampling"),
@@ -60,9 +71,6 @@ class _Layout:
 
     def top(self, row: int) -> float:
         return _HEADER + row * (self.rows[0] + _GAP)
-
-    def fractions(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
-        return left / _WIDTH, 1 - (top + height) / self.height, width / _WIDTH, height / self.height
 
 
 def save_figure(path: Path, ct: sitk.Image, diagnosis: Diagnosis) -> None:
@@ -97,19 +105,12 @@ def draw(ct: sitk.Image, diagnosis: Diagnosis) -> Figure:
     both = views(ct, diagnosis)
     column = (_WIDTH - 2 * _EDGE - 5 * _GAP) / 6
     layout = _Layout(column, (column * both[0].height / both[0].width, column * both[1].height / both[1].width))
-    figure = Figure(figsize=(_WIDTH, layout.height), dpi=_DPI, facecolor=_BACKGROUND)
+    figure = Figure(figsize=(_WIDTH, layout.height), dpi=_DPI, facecolor=BACKGROUND)
     for row, view in enumerate(both):
         _draw_row(figure, layout, row, view, ct, diagnosis)
     _write_header(figure, layout, diagnosis)
     _write_footer(figure, layout, diagnosis)
     return figure
-
-
-def grey(hounsfield: Plane) -> npt.NDArray[np.float64]:
-    """Lung window (level -600, width 1500 HU) as RGB in [0, 1], shape [height, width, 3]."""
-    low, high = LUNG_WINDOW_HU
-    shade = np.clip((hounsfield - low) / (high - low), 0, 1).astype(np.float64)
-    return np.repeat(shade[..., None], 3, axis=2)
 
 
 def with_heat(picture: npt.NDArray[np.float64], attention: Plane) -> npt.NDArray[np.float64]:
@@ -122,58 +123,41 @@ def with_heat(picture: npt.NDArray[np.float64], attention: Plane) -> npt.NDArray
 
 
 def _draw_row(figure: Figure, layout: _Layout, row: int, view: View, ct: sitk.Image, diagnosis: Diagnosis) -> None:
-    picture = grey(view.cut(ct, _AIR_HU))
+    picture = grey(view.cut(ct, AIR_HU))
     segmentation = diagnosis.segmentation
     infection = view.cut(segmentation.infection)
     axes = [_panel(figure, layout, row, column) for column in range(6)]
     for panel in axes[:3]:
-        _show(panel, picture)
+        show(panel, picture)
     for lung in (segmentation.right_lung, segmentation.left_lung):
-        _fill(axes[1], view.cut(lung), _CYAN, _CYAN, 0.25)
-    _fill(axes[2], infection, _INFECTION, _INFECTION_EDGE, 0.6)
+        fill(axes[1], view.cut(lung), CYAN, CYAN, 0.25)
+    fill(axes[2], infection, INFECTION, INFECTION_EDGE, 0.6)
     if not np.any(infection > 0.5):
         _notice(axes[2], "no infection\nsegmented" if not _any(segmentation.infection) else "none in this plane")
     for panel, (sampling, kind, *_) in zip(axes[3:], _MAPS, strict=True):
         _draw_map(panel, view, picture, infection, _member(diagnosis, sampling, kind))
-    _mark_orientation(axes[0], view)
-    _mark_scale(axes[0], view)
+    mark_orientation(axes[0], view)
+    mark_corner(axes[0], view.name)
+    mark_scale(axes[0], view)
 
 
 def _draw_map(
     panel: Axes, view: View, picture: npt.NDArray[np.float64], infection: Plane, member: MemberResult | None
 ) -> None:
     if member is None:
-        _show(panel, np.full_like(picture, 0.07))
+        show(panel, np.full_like(picture, 0.07))
         _notice(panel, "not in this bundle")
         return
     if member.attention.is_dead:
-        _show(panel, 0.6 * picture)
+        show(panel, 0.6 * picture)
         _notice(panel, DEAD_MAP)
         return
-    _show(panel, with_heat(picture, view.cut(member.attention.image)))
-    _outline(panel, infection, "white", 0.7)
+    show(panel, with_heat(picture, view.cut(member.attention.image)))
+    outline(panel, infection, "white", 0.7)
 
 
 def _panel(figure: Figure, layout: _Layout, row: int, column: int) -> Axes:
-    place = layout.fractions(layout.left(column), layout.top(row), layout.column, layout.rows[row])
-    axes = figure.add_axes(place)
-    axes.set_axis_off()
-    return axes
-
-
-def _show(panel: Axes, picture: npt.NDArray[np.float64]) -> None:
-    panel.imshow(picture, origin="upper", interpolation="bilinear", aspect="auto")
-
-
-def _fill(panel: Axes, mask: Plane, color: str, edge: str, alpha: float) -> None:
-    if np.any(mask > 0.5):
-        panel.contourf(mask, levels=[0.5, 2], colors=[color], alpha=alpha, antialiased=True)
-        _outline(panel, mask, edge, 1.2)
-
-
-def _outline(panel: Axes, mask: Plane, color: str, width: float) -> None:
-    if np.any(mask > 0.5):
-        panel.contour(mask, levels=[0.5], colors=[color], linewidths=width)
+    return add_panel(figure, layout.left(column), layout.top(row), layout.column, layout.rows[row])
 
 
 def _any(mask: sitk.Image) -> bool:
@@ -188,35 +172,8 @@ def _member(diagnosis: Diagnosis, sampling: str, kind: str) -> MemberResult | No
 
 
 def _notice(panel: Axes, words: str) -> None:
-    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=_WARNING, fontsize=11,
-               family=_FONT, bbox={"facecolor": _BACKGROUND, "edgecolor": "none", "alpha": 0.75, "pad": 4})  # fmt: skip
-
-
-def _mark_orientation(panel: Axes, view: View) -> None:
-    places = ((0.025, 0.5, "left", "center"), (0.975, 0.5, "right", "center"),
-              (0.5, 0.975, "center", "top"), (0.5, 0.025, "center", "bottom"))  # fmt: skip
-    for letter, (x, y, horizontal, vertical) in zip(view.letters, places, strict=True):
-        panel.text(x, y, letter, transform=panel.transAxes, ha=horizontal, va=vertical, color=_LETTER, fontsize=13,
-                   family=_FONT, weight="bold", path_effects=_dark_rim())  # fmt: skip
-    panel.text(0.025, 0.975, view.name, transform=panel.transAxes, ha="left", va="top", color=_TEXT, fontsize=10,
-               family=_FONT, path_effects=_dark_rim())  # fmt: skip
-
-
-def _mark_scale(panel: Axes, view: View) -> None:
-    length = SCALE_BAR_MM / view.pixel_mm
-    right, bottom = 0.97 * view.width, view.height - 0.04 * view.width
-    panel.plot([right - length, right], [bottom, bottom], color=_TEXT, linewidth=2.5, solid_capstyle="butt",
-               path_effects=_dark_rim())  # fmt: skip
-    panel.text(right - length / 2, bottom - 0.02 * view.width, "5 cm", ha="center", va="bottom", color=_TEXT,
-               fontsize=10, family=_FONT, path_effects=_dark_rim())  # fmt: skip
-    panel.set_xlim(-0.5, view.width - 0.5)
-    panel.set_ylim(view.height - 0.5, -0.5)
-
-
-def _dark_rim() -> list[AbstractPathEffect]:
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=3, foreground=_BACKGROUND)]
+    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=WARNING, fontsize=11,
+               family=FONT, bbox={"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.75, "pad": 4})  # fmt: skip
 
 
 def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
@@ -249,16 +206,16 @@ def title(diagnosis: Diagnosis) -> str:
 
 
 def _write_header(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None:
-    _write(figure, layout, _EDGE, 0.30, title(diagnosis), size=16, weight="bold")
+    write(figure, _EDGE, 0.30, title(diagnosis), size=16, weight="bold")
     right = _WIDTH - _EDGE
-    _write(figure, layout, right, 0.30, RESEARCH_USE_ONLY, size=13, weight="bold", color=_WARNING, ha="right")
+    write(figure, right, 0.30, RESEARCH_USE_ONLY, size=13, weight="bold", color=WARNING, ha="right")
     bundle = diagnosis.bundle
     learned = f"Bundle {bundle.name} {bundle.version}, learned from: {bundle.learned_from}"
-    _write(figure, layout, _EDGE, 0.58, _shorten(learned, 190), size=10, color=_QUIET)
+    write(figure, _EDGE, 0.58, _shorten(learned, 190), size=10, color=QUIET)
     for column, (name, second) in enumerate(column_titles(diagnosis)):
         middle = layout.left(column) + layout.column / 2
-        _write(figure, layout, middle, 0.97, name, size=12, weight="bold", ha="center")
-        _write(figure, layout, middle, 1.20, _shorten(second, 34), size=9.5, color=_QUIET, ha="center")
+        write(figure, middle, 0.97, name, size=12, weight="bold", ha="center")
+        write(figure, middle, 1.20, _shorten(second, 34), size=9.5, color=QUIET, ha="center")
 
 
 def _write_footer(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None:
@@ -268,34 +225,16 @@ def _write_footer(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None
         "maps: where the network found COVID-19 evidence, each scaled to 0–1 for itself; the raw peak is its strength",
     )
     for line, words in enumerate(reading):
-        _write(figure, layout, _EDGE, top + 0.26 + 0.23 * line, words, size=9.5, color=_QUIET)
+        write(figure, _EDGE, top + 0.26 + 0.23 * line, words, size=9.5, color=QUIET)
     left, width = layout.left(4) + 0.25, 2 * layout.column - 0.6
-    bar = figure.add_axes(layout.fractions(left, top + 0.16, width, 0.15))
+    bar = add_panel(figure, left, top + 0.16, width, 0.15)
     ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (2, 1))
     bar.imshow(with_heat(grey(np.full((2, 256), -800, np.float32)), ramp), aspect="auto", interpolation="bilinear",
                origin="upper", extent=(0, 1, 0, 1))  # fmt: skip
-    bar.set_axis_off()
     for value in (0.0, 0.5, 1.0):
-        _write(figure, layout, left + value * width, top + 0.46, f"{value:g}", size=9.5, ha="center")
-    _write(figure, layout, left - 0.12, top + 0.29, "Â of each map", size=10, ha="right")
+        write(figure, left + value * width, top + 0.46, f"{value:g}", size=9.5, ha="center")
+    write(figure, left - 0.12, top + 0.29, "Â of each map", size=10, ha="right")
 
 
 def _shorten(words: str, width: int) -> str:
     return textwrap.shorten(words, width, placeholder=" …")
-
-
-def _write(
-    figure: Figure,
-    layout: _Layout,
-    left: float,
-    baseline: float,
-    words: str,
-    *,
-    size: float,
-    color: str = _TEXT,
-    weight: str = "normal",
-    ha: str = "left",
-) -> None:
-    """Write at inches from the top left; what others wrote is never parsed as a formula."""
-    figure.text(left / _WIDTH, 1 - baseline / layout.height, words, fontsize=size, color=color, ha=ha,
-                va="baseline", weight=weight, family=_FONT, parse_math=False)  # fmt: skip

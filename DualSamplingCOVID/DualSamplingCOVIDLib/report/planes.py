@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,9 +123,14 @@ def field_of_view(ct: sitk.Image, diagnosis: Diagnosis) -> Box:
 
     Hot regions outside the lungs count too: cutting them off would flatter a network that looks elsewhere.
     """
-    whole = bounds(ct)
     shown = [bounds_above(diagnosis.segmentation.lungs, 0)]
     shown += [bounds_above(member.attention.image, HOT) for member in diagnosis.members]
+    return around(ct, shown)
+
+
+def around(ct: sitk.Image, shown: Sequence[Box | None]) -> Box:
+    """The LPS box around others with a margin, within the CT; the whole CT where there is none."""
+    whole = bounds(ct)
     boxes = [box for box in shown if box is not None]
     if not boxes:
         return whole
@@ -143,7 +149,7 @@ def centre(ct: sitk.Image, diagnosis: Diagnosis) -> Point:
     if len(infected):
         lesion = _largest_lesion(diagnosis.segmentation.infection)
         point = _middle(lesion)
-        return np.array([point[0], point[1], _fullest_level(infected, _slice_thickness(ct))])
+        return np.array([point[0], point[1], fullest(infected, 2, ct)])
     attention = diagnosis.attention
     peak = float(sitk.GetArrayViewFromImage(attention).max())
     if peak > 0:
@@ -169,13 +175,11 @@ def _middle(points: Point) -> Point:
     return points[int(np.argmin(distances))]
 
 
-def _slice_thickness(ct: sitk.Image) -> float:
-    superior_row = np.abs(ct.GetDirection()[6:])
-    return float(ct.GetSpacing()[int(np.argmax(superior_row))])
-
-
-def _fullest_level(points: Point, thickness_mm: float) -> float:
-    superior = points[:, 2]
-    lowest = superior.min()
-    counts = np.bincount(np.rint((superior - lowest) / thickness_mm).astype(int))
-    return float(lowest + thickness_mm * int(np.argmax(counts)))
+def fullest(points: Point, axis: int, ct: sitk.Image) -> float:
+    """Where along an LPS axis (mm) most of the points [n, 3] lie, in steps of the CT's own voxels."""
+    row = np.abs(ct.GetDirection()[3 * axis : 3 * axis + 3])
+    step_mm = float(ct.GetSpacing()[int(np.argmax(row))])
+    along = points[:, axis]
+    lowest = along.min()
+    counts = np.bincount(np.rint((along - lowest) / step_mm).astype(int))
+    return float(lowest + step_mm * int(np.argmax(counts)))
