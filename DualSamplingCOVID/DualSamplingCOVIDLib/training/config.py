@@ -82,7 +82,9 @@ class Config:
         try:
             grid = self.grid
         except ValueError as error:
-            raise ValueError(str(error).replace("shape_kji", "grid_shape").replace("spacing_xyz", "grid_spacing")) from None
+            raise ValueError(
+                str(error).replace("shape_kji", "grid_shape").replace("spacing_xyz", "grid_spacing")
+            ) from None
         if min(grid.shape_kji) < 16:
             raise ValueError(f"grid_shape must be at least 16 along each axis, got {list(grid.shape_kji)}")
 

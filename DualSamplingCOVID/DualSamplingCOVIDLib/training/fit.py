@@ -174,7 +174,8 @@ class Trainer:
                 raise InputError(f"{self.name}: the loss is no number any more in epoch {self.epoch}; {advice}")
             sums += parts
             now = time.perf_counter()
-            self.step_ended(Step(self.epoch, index, *parts.tolist(), rate, len(batch) / (now - since)))
+            bce, attention, active = parts.tolist()
+            self.step_ended(Step(self.epoch, index, bce, attention, active, rate, len(batch) / (now - since)))
             since = now
             told((index + 1) / len(batches))
         bce, attention, active = (sums / len(batches)).tolist()
@@ -274,9 +275,7 @@ class Trainer:
 
 
 @torch.no_grad()
-def predict(
-    network: ResNet34, dataset: PreparedDataset, batch: int, device: torch.device, workers: int = 0
-) -> Tensor:
+def predict(network: ResNet34, dataset: PreparedDataset, batch: int, device: torch.device, workers: int = 0) -> Tensor:
     """Return the logits [N] (float64, on the CPU) of a dataset in its own order, computed in float32."""
     network.eval()
     parts = [range(i, min(i + batch, len(dataset))) for i in range(0, len(dataset), batch)]

@@ -90,7 +90,9 @@ class StoredCases(Dataset[tuple[Tensor, Tensor, float]]):
             with np.load(case.file) as arrays:
                 image, infection = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["infection"])
         except FileNotFoundError:
-            raise InputError(f"{case.file}: the prepared case {case.case_id} is gone; start again to remake it") from None
+            raise InputError(
+                f"{case.file}: the prepared case {case.case_id} is gone; start again to remake it"
+            ) from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             reason = f"the prepared case {case.case_id} cannot be read ({type(error).__name__})"
             raise InputError(f"{case.file}: {reason}; delete it and start again to remake it") from None
@@ -132,9 +134,7 @@ def write_whole(file: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _prepare(
-    case: Case, spec: GridSpec, segmenter_name: str, settings: dict[str, Any], folder: Path
-) -> PreparedCase:
+def _prepare(case: Case, spec: GridSpec, segmenter_name: str, settings: dict[str, Any], folder: Path) -> PreparedCase:
     key = _key(case, settings, folder)
     file, note = folder / f"{key}.npz", folder / f"{key}.json"
     if not (file.exists() and note.exists()):
