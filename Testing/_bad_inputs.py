@@ -277,12 +277,16 @@ def a_series(place: Place) -> Path:
     return place.folder / "dicom"
 
 
+A_FOLDER, NOWHERE = ("--segmenter", "nnunet"), ("--segmenter", "nnunet:nowhere")
 MAGIC, OTHER_SERIES = ("--segmenter", "magic"), ("--series", "9.9")
 NO_SUCH_SEGMENTER, NO_SUCH_SERIES = "choose one of threshold", "none of its 1 CT series has the UID 9.9"
 OTHERS: list[tuple[str, Arguments, str, str]] = [
     ("analyze unknown segmenter", lambda p: p.analyze(*MAGIC), "'magic'", NO_SUCH_SEGMENTER),
     ("segment unknown segmenter", lambda p: [*p.segment(p.ct), *MAGIC], "'magic'", NO_SUCH_SEGMENTER),
     ("fit unknown segmenter", lambda p: [*fit(p.ct, p), *MAGIC], "'magic'", NO_SUCH_SEGMENTER),
+    ("segment without nnunet's folder", lambda p: [*p.segment(p.ct), *A_FOLDER], "folder", "nnunet:FOLDER"),
+    ("segment with a missing nnunet folder", lambda p: [*p.segment(p.ct), *NOWHERE], "nowhere", "no such folder"),
+    ("analyze with a missing monai bundle", lambda p: p.analyze("--segmenter", "monai:none"), "none", "no such folder"),
     ("analyze unknown series", lambda p: p.analyze(*OTHER_SERIES, ct=a_series(p)), "dicom", NO_SUCH_SERIES),
     ("segment unknown series", lambda p: [*p.segment(a_series(p)), *OTHER_SERIES], "dicom", NO_SUCH_SERIES),
     ("output exists", existing, "out", "exists already; choose another folder or add --overwrite"),

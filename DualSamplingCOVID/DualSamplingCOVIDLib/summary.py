@@ -6,6 +6,7 @@ again says what it said before.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +115,12 @@ def headline(decision: Decision) -> str:
 def percent(ratio: float) -> str:
     """A ratio in [0, 1] as a percentage with two decimals, such as ``2.95 %``; no line breaks within."""
     return f"{100 * ratio:.2f}\N{NO-BREAK SPACE}%"
+
+
+def ratio_with_stratum(ratio: float, segmenter: SegmenterCard) -> str:
+    """A ratio with its group of Table III and the limits that decide it, such as ``0.0138, medium (cut-offs ...)``."""
+    limits = ", ".join(f"{limit:g}" for limit in dataclasses.astuple(segmenter.cut_offs))
+    return f"{ratio:.4f}, {segmenter.cut_offs.stratum(ratio)} (cut-offs {limits})"
 
 
 def across_the_cut_off(decision: Decision, segmenter: SegmenterCard) -> str | None:

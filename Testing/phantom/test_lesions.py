@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.phantom import NORMAL, LesionKind, Phantom, Variety, make_phantom
-from DualSamplingCOVIDLib.phantom.lesions import cap, covid, effusion
+from DualSamplingCOVIDLib.phantom.lesions import cap, covid, effusion, paint
 
 faint_patch = covid.faint_patch
 COARSE, FINE = (4.0, 4.0, 5.0), (2.5, 2.5, 2.5)
@@ -87,13 +87,22 @@ def test_crazy_paving_has_more_fine_structure_than_ground_glass():
     assert fine_structure(LesionKind.CRAZY_PAVING) > 1.3 * fine_structure(LesionKind.GROUND_GLASS)
 
 
-def test_consolidation_has_open_airways_inside_its_label():
+@pytest.mark.parametrize(
+    ("step", "kind"), [("_open_airways", LesionKind.CONSOLIDATION), ("_draw_bronchi", LesionKind.BRONCHIECTASIS)]
+)
+def test_airways_stay_open_inside_the_label(step, kind, monkeypatch):
+    def make(seed: int) -> Phantom:
+        return make_phantom(seed, CAP, ratio=0.06, spacing_mm=FINE, kind=kind)
+
+    shown = [make(seed) for seed in range(3)]
+    monkeypatch.setattr(paint, step, lambda *_: None)
     shares = []
-    for seed in range(4):
-        phantom = make_phantom(seed, CAP, ratio=0.08, spacing_mm=FINE, kind=LesionKind.CONSOLIDATION)
-        hu, infected = array(phantom.ct), array(phantom.kinds) > 0
-        core = ndimage.binary_erosion(infected, iterations=2)
-        shares.append(np.mean(hu[core] < -350))
+    for phantom, plain in zip(shown, map(make, range(3)), strict=True):
+        np.testing.assert_array_equal(array(phantom.kinds), array(plain.kinds))
+        darker = array(plain.ct).astype(int) - array(phantom.ct) > 150
+        near = ndimage.binary_dilation(array(phantom.kinds) > 0)
+        assert not np.any(darker & ~near)
+        shares.append(np.count_nonzero(darker) / np.count_nonzero(near))
     assert max(shares) > 0.002
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import InputError
+from ..segmentation import CHOICES, segmenter
 from . import arguments, output, reporter
 
 SPLITS = ("train", "validation")
@@ -26,7 +27,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--epochs", type=number, default=20)
     parser.add_argument("--learning-rate", type=arguments.rate, default=2e-4)
     parser.add_argument("--seed", type=arguments.seed, default=0)
-    parser.add_argument("--segmenter", default="threshold", metavar="NAME")
+    parser.add_argument("--segmenter", default="threshold", metavar="NAME", help=", ".join(CHOICES))
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
@@ -42,7 +43,6 @@ def run(options: argparse.Namespace) -> None:
     from ..diagnosis import CAP, COVID
     from ..evaluation.strata import fit_cut_offs
     from ..preprocessing import GridSpec
-    from ..segmentation import segmenter
     from ..training.fit import Settings, Trainer
     from ..training.prepared import PreparedDataset, prepare_cohort
 

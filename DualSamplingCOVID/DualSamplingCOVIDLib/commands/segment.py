@@ -1,15 +1,20 @@
 """`segment INPUT --output DIR`: lungs and infection of one chest CT."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
 
-from .. import diagnosis_folder
+import SimpleITK as sitk
+
+from .. import diagnosis_folder, summary
 from ..ct import check_lungs, read_ct
-from ..diagnosis import volume_ml
-from ..segmentation import segmenter
+from ..diagnosis import Segmentation, volume_ml
+from ..segmentation import CHOICES, segmenter
 from . import output, reporter
+
+PICTURE = "segmentation.png"
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,7 +22,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser("segment", help="lungs and infection of one chest CT", description=__doc__)
     parser.add_argument("input", type=Path, help="DICOM folder, NIfTI, NRRD or MHA file")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--segmenter", default="threshold", metavar="NAME")
+    parser.add_argument("--segmenter", default="threshold", metavar="NAME", help=", ".join(CHOICES))
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
@@ -35,18 +40,36 @@ def run(options: argparse.Namespace) -> None:
     findings = ct.findings + check_lungs(ct.image, segmentation.lungs, str(options.input))
     with output.whole(options.output, options.overwrite) as folder:
         diagnosis_folder.save_masks(folder, segmentation)
+        card = segmentation.segmenter
         record = {
-            "segmenter": f"{segmentation.segmenter.name} {segmentation.segmenter.version}",
+            "segmenter": f"{card.name} {card.version}",
             "lungs_ml": round(volume_ml(segmentation.lungs), 1),
             "infection_ml": round(volume_ml(segmentation.infection), 2),
             "infection_ratio": round(segmentation.ratio, 6),
+            "stratum": card.cut_offs.stratum(segmentation.ratio),
+            "cut_offs": dataclasses.asdict(card.cut_offs),
+            "detection_limit": card.detection_limit,
             "quality": [finding.message for finding in findings],
         }
         (folder / "segmentation.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        missing = _write_picture(folder / PICTURE, ct.image, segmentation)
         progress("done", 1.0)
+    ratio = summary.ratio_with_stratum(segmentation.ratio, card)
     lines = [
-        f"lungs {record['lungs_ml']} ml, infection {record['infection_ml']} ml, ratio {segmentation.ratio:.4f}",
+        f"lungs {record['lungs_ml']} ml, infection {record['infection_ml']} ml, ratio {ratio}",
         *(f"note: {finding.message}" for finding in findings),
+        *(f"not written: {entry}" for entry in missing),
         f"results in {options.output}",
     ]
     print("\n".join(lines), file=sys.stderr)
+
+
+def _write_picture(path: Path, ct: sitk.Image, segmentation: Segmentation) -> list[str]:
+    """Write the masks' picture; return a line where a missing package kept it away."""
+    try:
+        from ..report import grid
+
+        grid.save_grid(path, ct, segmentation)
+    except ModuleNotFoundError as error:
+        return [f"{path.name}: the package {str(error.name).partition('.')[0]} is not installed"]
+    return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,25 +14,24 @@ import SimpleITK as sitk
 from .. import summary
 from ..diagnosis import RESEARCH_USE_ONLY, Diagnosis, MemberResult
 from . import planes
-from .panels import (
+from .drawing import (
+    AIR_HU,
     BACKGROUND,
     CYAN,
-    DEAD_MAP,
     FONT,
     INFECTION,
     INFECTION_EDGE,
     QUIET,
-    TEXT,
     WARNING,
+    add_panel,
     fill,
-    heat_bar,
+    grey,
+    mark_corner,
     mark_orientation,
     mark_scale,
-    notice,
     outline,
-    shorten,
     show,
-    with_heat,
+    write,
 )
 from .planes import Plane, View
 
@@ -39,13 +39,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LUNG_WINDOW_HU = (-1350.0, 150.0)
+DEAD_MAP = "no positive\nCOVID-19 evidence"
 
 _DPI = 150
 _WIDTH, _EDGE, _GAP = 16.0, 0.14, 0.05
 _HEADER, _FOOTER = 1.32, 0.66
 _PANEL_PIXELS = 400
-_AIR_HU = -1024.0
+_OPACITY = 0.85
+_SATURATED = 0.92  # inferno beyond is almost white and would look like bone
 
 _MAPS = (
     ("US", "attention", "Attention, US", "uniform sampling"),
@@ -70,9 +71,6 @@ class _Layout:
 
     def top(self, row: int) -> float:
         return _HEADER + row * (self.rows[0] + _GAP)
-
-    def fractions(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
-        return left / _WIDTH, 1 - (top + height) / self.height, width / _WIDTH, height / self.height
 
 
 def save_figure(path: Path, ct: sitk.Image, diagnosis: Diagnosis) -> None:
@@ -115,15 +113,17 @@ def draw(ct: sitk.Image, diagnosis: Diagnosis) -> Figure:
     return figure
 
 
-def grey(hounsfield: Plane) -> npt.NDArray[np.float64]:
-    """Lung window (level -600, width 1500 HU) as RGB in [0, 1], shape [height, width, 3]."""
-    low, high = LUNG_WINDOW_HU
-    shade = np.clip((hounsfield - low) / (high - low), 0, 1).astype(np.float64)
-    return np.repeat(shade[..., None], 3, axis=2)
+def with_heat(picture: npt.NDArray[np.float64], attention: Plane) -> npt.NDArray[np.float64]:
+    """Lay A^ in [0, 1] over an RGB picture: inferno, the more opaque the hotter; 0 leaves the picture as it is."""
+    from matplotlib import colormaps
+
+    heat = np.clip(attention, 0, 1).astype(np.float64)
+    alpha = (_OPACITY * np.sqrt(heat) * np.clip(heat / 0.15, 0, 1))[..., None]
+    return (1 - alpha) * picture + alpha * colormaps["inferno"](_SATURATED * heat)[..., :3]
 
 
 def _draw_row(figure: Figure, layout: _Layout, row: int, view: View, ct: sitk.Image, diagnosis: Diagnosis) -> None:
-    picture = grey(view.cut(ct, _AIR_HU))
+    picture = grey(view.cut(ct, AIR_HU))
     segmentation = diagnosis.segmentation
     infection = view.cut(segmentation.infection)
     axes = [_panel(figure, layout, row, column) for column in range(6)]
@@ -133,10 +133,11 @@ def _draw_row(figure: Figure, layout: _Layout, row: int, view: View, ct: sitk.Im
         fill(axes[1], view.cut(lung), CYAN, CYAN, 0.25)
     fill(axes[2], infection, INFECTION, INFECTION_EDGE, 0.6)
     if not np.any(infection > 0.5):
-        notice(axes[2], "no infection\nsegmented" if not _any(segmentation.infection) else "none in this plane")
+        _notice(axes[2], "no infection\nsegmented" if not _any(segmentation.infection) else "none in this plane")
     for panel, (sampling, kind, *_) in zip(axes[3:], _MAPS, strict=True):
         _draw_map(panel, view, picture, infection, _member(diagnosis, sampling, kind))
     mark_orientation(axes[0], view)
+    mark_corner(axes[0], view.name)
     mark_scale(axes[0], view)
 
 
@@ -145,21 +146,18 @@ def _draw_map(
 ) -> None:
     if member is None:
         show(panel, np.full_like(picture, 0.07))
-        notice(panel, "not in this bundle")
+        _notice(panel, "not in this bundle")
         return
     if member.attention.is_dead:
         show(panel, 0.6 * picture)
-        notice(panel, DEAD_MAP)
+        _notice(panel, DEAD_MAP)
         return
     show(panel, with_heat(picture, view.cut(member.attention.image)))
     outline(panel, infection, "white", 0.7)
 
 
 def _panel(figure: Figure, layout: _Layout, row: int, column: int) -> Axes:
-    place = layout.fractions(layout.left(column), layout.top(row), layout.column, layout.rows[row])
-    axes = figure.add_axes(place)
-    axes.set_axis_off()
-    return axes
+    return add_panel(figure, layout.left(column), layout.top(row), layout.column, layout.rows[row])
 
 
 def _any(mask: sitk.Image) -> bool:
@@ -171,6 +169,11 @@ def _member(diagnosis: Diagnosis, sampling: str, kind: str) -> MemberResult | No
         return diagnosis.member(sampling, kind)
     except KeyError:
         return None
+
+
+def _notice(panel: Axes, words: str) -> None:
+    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=WARNING, fontsize=11,
+               family=FONT, bbox={"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.75, "pad": 4})  # fmt: skip
 
 
 def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
@@ -203,16 +206,16 @@ def title(diagnosis: Diagnosis) -> str:
 
 
 def _write_header(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None:
-    _write(figure, layout, _EDGE, 0.30, title(diagnosis), size=16, weight="bold")
+    write(figure, _EDGE, 0.30, title(diagnosis), size=16, weight="bold")
     right = _WIDTH - _EDGE
-    _write(figure, layout, right, 0.30, RESEARCH_USE_ONLY, size=13, weight="bold", color=WARNING, ha="right")
+    write(figure, right, 0.30, RESEARCH_USE_ONLY, size=13, weight="bold", color=WARNING, ha="right")
     bundle = diagnosis.bundle
     learned = f"Bundle {bundle.name} {bundle.version}, learned from: {bundle.learned_from}"
-    _write(figure, layout, _EDGE, 0.58, shorten(learned, 190), size=10, color=QUIET)
+    write(figure, _EDGE, 0.58, _shorten(learned, 190), size=10, color=QUIET)
     for column, (name, second) in enumerate(column_titles(diagnosis)):
         middle = layout.left(column) + layout.column / 2
-        _write(figure, layout, middle, 0.97, name, size=12, weight="bold", ha="center")
-        _write(figure, layout, middle, 1.20, shorten(second, 34), size=9.5, color=QUIET, ha="center")
+        write(figure, middle, 0.97, name, size=12, weight="bold", ha="center")
+        write(figure, middle, 1.20, _shorten(second, 34), size=9.5, color=QUIET, ha="center")
 
 
 def _write_footer(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None:
@@ -222,27 +225,16 @@ def _write_footer(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None
         "maps: where the network found COVID-19 evidence, each scaled to 0–1 for itself; the raw peak is its strength",
     )
     for line, words in enumerate(reading):
-        _write(figure, layout, _EDGE, top + 0.26 + 0.23 * line, words, size=9.5, color=QUIET)
+        write(figure, _EDGE, top + 0.26 + 0.23 * line, words, size=9.5, color=QUIET)
     left, width = layout.left(4) + 0.25, 2 * layout.column - 0.6
-    bar = figure.add_axes(layout.fractions(left, top + 0.16, width, 0.15))
-    heat_bar(bar)
+    bar = add_panel(figure, left, top + 0.16, width, 0.15)
+    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (2, 1))
+    bar.imshow(with_heat(grey(np.full((2, 256), -800, np.float32)), ramp), aspect="auto", interpolation="bilinear",
+               origin="upper", extent=(0, 1, 0, 1))  # fmt: skip
     for value in (0.0, 0.5, 1.0):
-        _write(figure, layout, left + value * width, top + 0.46, f"{value:g}", size=9.5, ha="center")
-    _write(figure, layout, left - 0.12, top + 0.29, "Â of each map", size=10, ha="right")
+        write(figure, left + value * width, top + 0.46, f"{value:g}", size=9.5, ha="center")
+    write(figure, left - 0.12, top + 0.29, "Â of each map", size=10, ha="right")
 
 
-def _write(
-    figure: Figure,
-    layout: _Layout,
-    left: float,
-    baseline: float,
-    words: str,
-    *,
-    size: float,
-    color: str = TEXT,
-    weight: str = "normal",
-    ha: str = "left",
-) -> None:
-    """Write at inches from the top left; what others wrote is never parsed as a formula."""
-    figure.text(left / _WIDTH, 1 - baseline / layout.height, words, fontsize=size, color=color, ha=ha,
-                va="baseline", weight=weight, family=FONT, parse_math=False)  # fmt: skip
+def _shorten(words: str, width: int) -> str:
+    return textwrap.shorten(words, width, placeholder=" …")

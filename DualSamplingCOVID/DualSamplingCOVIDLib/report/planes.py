@@ -123,13 +123,21 @@ def field_of_view(ct: sitk.Image, diagnosis: Diagnosis) -> Box:
 
     Hot regions outside the lungs count too: cutting them off would flatter a network that looks elsewhere.
     """
-    hot = [member.attention.image for member in diagnosis.members]
-    return around_evidence(bounds(ct), diagnosis.segmentation.lungs, hot)
+    return around_evidence(bounds(ct), diagnosis.segmentation.lungs, [m.attention.image for m in diagnosis.members])
 
 
 def around_evidence(whole: Box, lungs: sitk.Image, maps: Sequence[sitk.Image]) -> Box:
     """The box around the lungs (above 0) and what is hot in the maps, with a margin, within `whole`."""
-    boxes = [box for box in (bounds_above(lungs, 0), *(bounds_above(each, HOT) for each in maps)) if box is not None]
+    return _within(whole, [bounds_above(lungs, 0), *(bounds_above(each, HOT) for each in maps)])
+
+
+def around(ct: sitk.Image, shown: Sequence[Box | None]) -> Box:
+    """The LPS box around others with a margin, within the CT; the whole CT where there is none."""
+    return _within(bounds(ct), shown)
+
+
+def _within(whole: Box, shown: Sequence[Box | None]) -> Box:
+    boxes = [box for box in shown if box is not None]
     if not boxes:
         return whole
     low = np.maximum(np.min([box.low for box in boxes], axis=0) - MARGIN_MM, whole.low)
@@ -164,7 +172,7 @@ def lesion_centre(infection: sitk.Image) -> Point | None:
     if not len(infected):
         return None
     middle = _middle(_largest_lesion(infection))
-    return np.array([middle[0], middle[1], _fullest_level(infected, _slice_thickness(infection))])
+    return np.array([middle[0], middle[1], fullest(infected, 2, infection)])
 
 
 def voxels(image: sitk.Image, above: float) -> Point:
@@ -184,13 +192,11 @@ def _middle(points: Point) -> Point:
     return points[int(np.argmin(distances))]
 
 
-def _slice_thickness(ct: sitk.Image) -> float:
-    superior_row = np.abs(ct.GetDirection()[6:])
-    return float(ct.GetSpacing()[int(np.argmax(superior_row))])
-
-
-def _fullest_level(points: Point, thickness_mm: float) -> float:
-    superior = points[:, 2]
-    lowest = superior.min()
-    counts = np.bincount(np.rint((superior - lowest) / thickness_mm).astype(int))
-    return float(lowest + thickness_mm * int(np.argmax(counts)))
+def fullest(points: Point, axis: int, ct: sitk.Image) -> float:
+    """Where along an LPS axis (mm) most of the points [n, 3] lie, in steps of the CT's own voxels."""
+    row = np.abs(ct.GetDirection()[3 * axis : 3 * axis + 3])
+    step_mm = float(ct.GetSpacing()[int(np.argmax(row))])
+    along = points[:, axis]
+    lowest = along.min()
+    counts = np.bincount(np.rint((along - lowest) / step_mm).astype(int))
+    return float(lowest + step_mm * int(np.argmax(counts)))

@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from ..errors import InputError
 from .given import GivenMasks
+from .lungmask import Lungmask
+from .monai import MonaiBundle
+from .networks import LabelNetwork, NetworkSegmenter
+from .nnunet import NNUNet
 from .protocol import Segmenter
 from .threshold import ThresholdSegmenter
+from .totalsegmentator import TotalSegmentator
+from .vbnet import VBNetSegmenter
 
-__all__ = ["GivenMasks", "Segmenter", "ThresholdSegmenter", "segmenter"]
+__all__ = ["CHOICES", "DEFAULT", "GivenMasks", "Segmenter", "ThresholdSegmenter", "VBNetSegmenter", "segmenter"]
 
-_BACK_ENDS = {"threshold": ThresholdSegmenter}
+_NETWORKS: dict[str, Callable[[str | None], LabelNetwork]] = {
+    "lungmask": Lungmask,
+    "totalsegmentator": TotalSegmentator,
+    "nnunet": NNUNet,
+    "monai": MonaiBundle,
+}
+"""Those of other packages, made of what stands behind the colon; the default segmenter finds what they do not."""
+
+DEFAULT = "threshold"
+
+CHOICES = (
+    "vbnet",
+    "vbnet:FOLDER",
+    "threshold",
+    "lungmask",
+    "lungmask:MODEL",
+    "totalsegmentator",
+    "nnunet:FOLDER",
+    "monai:FOLDER",
+)
+"""How segmenters are named; MODEL is R231, R231CovidWeb or a file of weights."""
 
 
 def segmenter(name: str) -> Segmenter:
-    """Return the segmenter called `name`.
+    """Return the segmenter called `name`, one of `CHOICES`.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is none of that name, or what it needs is missing.
+        BundleError: the folder of a trained VB-Net is missing, altered or of another architecture.
     """
-    try:
-        return _BACK_ENDS[name]()
-    except KeyError:
-        raise InputError(f"unknown segmenter {name!r}: choose one of {', '.join(sorted(_BACK_ENDS))}") from None
+    kind, colon, argument = name.partition(":")
+    if kind in _NETWORKS:
+        return NetworkSegmenter(_NETWORKS[kind](argument or None), segmenter(DEFAULT))
+    if kind == "vbnet":
+        return VBNetSegmenter(Path(argument) if argument else None)
+    if kind != "threshold":
+        raise InputError(f"unknown segmenter {name!r}: choose one of {', '.join(CHOICES)}")
+    if colon:
+        raise InputError(f"the segmenter {kind} takes no argument, got {argument!r}")
+    return ThresholdSegmenter()

@@ -122,9 +122,10 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
     try:
         with torch.inference_mode():
             volume = torch.from_numpy(hu)[None, None].to(next(fine.parameters()).device)
-            seen = _asked(coarse, coarsened(volume))
-            sides = refined(seen, hu.shape)[0].cpu().numpy()  # type: ignore[arg-type]
-            sure = larger_than(np.max(sides, 0) > 0.5, LEAST_LUNG_ML)
+            seen = _asked(coarse, coarsened(volume)).cpu()
+            summary = torch.stack([seen[0].amax(0), torch.from_numpy(_rightness(seen[0].numpy()))])
+            lung, rightness = refined(summary[None], hu.shape)[0].numpy()  # type: ignore[arg-type]
+            sure = larger_than(lung > 0.5, LEAST_LUNG_ML)
             if not sure.any():
                 return found
             progress("segmenting lungs and infection", 0.3)
@@ -137,11 +138,24 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
         raise ResourceError("memory ran out while lungs and infection were sought") from None
     progress("segmenting lungs and infection", 0.7)
     lungs = _lungs(answer[0], sure[part])
-    is_right = sides[0][part] >= sides[1][part]
+    is_right = rightness[part] >= 0
     found.right[part] = np.where(lungs & is_right, answer[0], 0)
     found.left[part] = np.where(lungs & ~is_right, answer[0], 0)
     found.infection[part] = _infection(answer[1], lungs)
     return found
+
+
+def _rightness(sides: FloatArray) -> FloatArray:
+    """Above 0 to the right, below to the left: the probabilities' difference [k, j, i] of [2, k, j, i].
+
+    Where the coarse network sees neither lung (a consolidation), the nearest place counts where it does.
+    """
+    difference = sides[0] - sides[1]
+    unsure = sides.max(0) <= 0.5
+    if unsure.all():
+        return difference
+    nearest = ndimage.distance_transform_edt(unsure, return_distances=False, return_indices=True)
+    return np.asarray(difference[tuple(nearest)])
 
 
 def _region(sure: BoolArray) -> tuple[slice, ...]:

@@ -19,7 +19,7 @@ from .covid import covid_lesions
 from .effusion import pour_effusion
 from .kinds import LesionKind
 from .lungs import LungVoxels
-from .paint import Noises, kinds_of, paint, spread
+from .paint import Noises, kinds_of, paint_lesions, spread
 
 __all__ = ["LesionKind", "infect", "pour_effusion"]
 
@@ -50,7 +50,7 @@ def infect(
     lesions = plan(lungs, ratio, variety, kind)
     noises = Noises.draw(lungs)
     extent = spread(lungs, lesions, noises, wanted)
-    hu = paint(lungs, lesions, extent, noises, float(rng.uniform(60, 80)))
+    hu = paint_lesions(lungs, lesions, extent, noises, float(rng.uniform(60, 80)))
     kinds = np.zeros(chest.lungs.shape, np.uint8)
     kinds[chest.lungs] = kinds_of(lungs, lesions, extent, noises, forced=kind is not None)
     return hu, kinds

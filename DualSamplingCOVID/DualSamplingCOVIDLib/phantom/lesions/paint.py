@@ -76,7 +76,7 @@ def _reach_out(lungs: LungVoxels, lesions: list[Lesion], level: Floats, owner: I
     level[lost] = 10 + distance / 100
 
 
-def paint(lungs: LungVoxels, lesions: list[Lesion], extent: Extent, noises: Noises, edge_hu: float) -> Floats:
+def paint_lesions(lungs: LungVoxels, lesions: list[Lesion], extent: Extent, noises: Noises, edge_hu: float) -> Floats:
     """Return the chest's HU [k, j, i] with the lesions; `edge_hu` is the rise at which infection is labelled."""
     chest, hu = lungs.chest, lungs.healthy.hu.copy()
     touched = np.nonzero((extent.owner >= 0) & (extent.inward > -12))[0]
@@ -153,14 +153,14 @@ class _Look:
             rise = rise + np.float32(rng.uniform(40, 190)) * lines
         paved = self.per([lesion.kind == LesionKind.CRAZY_PAVING for lesion in self.lesions]) > 0
         if paved.any():
-            lines = septa(
+            walls = septa(
                 self.lungs.position[self.voxels[paved]],
                 rng.uniform(6, 10),
                 rng.uniform(1.0, 2.0),
                 float(np.mean(self.lungs.chest.grid.spacing)),
                 rng,
             )
-            rise[paved] = 0.8 * rise[paved] + np.float32(rng.uniform(340, 560)) * lines
+            rise[paved] = 0.8 * rise[paved] + np.float32(rng.uniform(340, 560)) * walls
         return np.clip(rise, 60, None)
 
     def solid(self) -> Floats:

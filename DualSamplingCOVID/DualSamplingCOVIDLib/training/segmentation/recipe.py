@@ -8,7 +8,7 @@ from ...network.vbnet import STRIDE
 from ...phantom.variety import FULL, Variety
 
 LEAST_PATCH = 3 * STRIDE
-"""On grids of 2 x 2 x 2 voxels oneDNN's bfloat16 convolutions (PyTorch 2.13 on CPU) give gradients that are no numbers."""
+"""On grids of 2 x 2 x 2 voxels the bfloat16 convolutions of PyTorch 2.13 on CPUs give gradients that are no numbers."""
 
 
 @dataclass(frozen=True)

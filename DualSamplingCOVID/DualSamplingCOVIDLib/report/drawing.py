@@ -1,0 +1,108 @@
+"""What the pictures share: the lung window, outlines and fills, orientation letters, scale bar, words, colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from .planes import Plane, View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patheffects import AbstractPathEffect
+
+LUNG_WINDOW_HU = (-1350.0, 150.0)
+SCALE_BAR_MM = 50.0
+AIR_HU = -1024.0
+BACKGROUND, TEXT, QUIET, WARNING = "#0d1117", "#e6edf3", "#9aa7b4", "#ffb454"
+CYAN, INFECTION, INFECTION_EDGE = "#35d6ed", "#ff5a1f", "#ffd0b0"
+FONT = "DejaVu Sans"
+
+_LETTER = "#ffe066"
+
+
+def grey(hounsfield: Plane) -> npt.NDArray[np.float64]:
+    """Lung window (level -600, width 1500 HU) as RGB in [0, 1], shape [height, width, 3]."""
+    low, high = LUNG_WINDOW_HU
+    shade = np.clip((hounsfield - low) / (high - low), 0, 1).astype(np.float64)
+    return np.repeat(shade[..., None], 3, axis=2)
+
+
+def add_panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes without ticks or frame; all in inches from the figure's top left corner."""
+    whole_width, whole_height = figure.get_size_inches()
+    place = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
+    axes = figure.add_axes(place)
+    axes.set_axis_off()
+    return axes
+
+
+def show(panel: Axes, picture: npt.NDArray[np.float64]) -> None:
+    """Show an RGB picture that fills a panel."""
+    panel.imshow(picture, origin="upper", interpolation="bilinear", aspect="auto")
+
+
+def fill(panel: Axes, mask: Plane, color: str, edge: str, alpha: float) -> None:
+    """Fill a mask, cut at one half, and draw its edge."""
+    if np.any(mask > 0.5):
+        panel.contourf(mask, levels=[0.5, 2], colors=[color], alpha=alpha, antialiased=True)
+        outline(panel, mask, edge, 1.2)
+
+
+def outline(panel: Axes, mask: Plane, color: str, width: float) -> None:
+    """Draw a mask's edge (one half), `width` in points."""
+    if np.any(mask > 0.5):
+        panel.contour(mask, levels=[0.5], colors=[color], linewidths=width)
+
+
+def mark_orientation(panel: Axes, view: View) -> None:
+    """Write the orientation letters at the edges."""
+    places = ((0.025, 0.5, "left", "center"), (0.975, 0.5, "right", "center"),
+              (0.5, 0.975, "center", "top"), (0.5, 0.025, "center", "bottom"))  # fmt: skip
+    for letter, (x, y, horizontal, vertical) in zip(view.letters, places, strict=True):
+        panel.text(x, y, letter, transform=panel.transAxes, ha=horizontal, va=vertical, color=_LETTER, fontsize=13,
+                   family=FONT, weight="bold", path_effects=_dark_rim())  # fmt: skip
+
+
+def mark_corner(panel: Axes, words: str) -> None:
+    """Write words in the upper left corner."""
+    panel.text(0.025, 0.975, words, transform=panel.transAxes, ha="left", va="top", color=TEXT, fontsize=10,
+               family=FONT, path_effects=_dark_rim())  # fmt: skip
+
+
+def mark_scale(panel: Axes, view: View) -> None:
+    """Draw a bar of 5 cm in the lower right corner."""
+    length = SCALE_BAR_MM / view.pixel_mm
+    right, bottom = 0.97 * view.width, view.height - 0.04 * view.width
+    panel.plot([right - length, right], [bottom, bottom], color=TEXT, linewidth=2.5, solid_capstyle="butt",
+               path_effects=_dark_rim())  # fmt: skip
+    panel.text(right - length / 2, bottom - 0.02 * view.width, "5 cm", ha="center", va="bottom", color=TEXT,
+               fontsize=10, family=FONT, path_effects=_dark_rim())  # fmt: skip
+    panel.set_xlim(-0.5, view.width - 0.5)
+    panel.set_ylim(view.height - 0.5, -0.5)
+
+
+def write(
+    figure: Figure,
+    left: float,
+    baseline: float,
+    words: str,
+    *,
+    size: float,
+    color: str = TEXT,
+    weight: str = "normal",
+    ha: str = "left",
+) -> None:
+    """Write at inches from the top left; what others wrote is never parsed as a formula."""
+    width, height = figure.get_size_inches()
+    figure.text(left / width, 1 - baseline / height, words, fontsize=size, color=color, ha=ha,
+                va="baseline", weight=weight, family=FONT, parse_math=False)  # fmt: skip
+
+
+def _dark_rim() -> list[AbstractPathEffect]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=3, foreground=BACKGROUND)]

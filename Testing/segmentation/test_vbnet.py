@@ -1,0 +1,163 @@
+"""VB-Net as a segmenter, with stand-ins for its networks: geometry, sides, and which components are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from DualSamplingCOVIDLib.diagnosis import volume_ml
+from DualSamplingCOVIDLib.errors import ResourceError
+from DualSamplingCOVIDLib.segmentation import vbnet
+from DualSamplingCOVIDLib.segmentation.vbnet import VBNetSegmenter, find
+
+from .vbnets import Densities, Sides, a_folder
+
+SHAPE = (70, 60, 90)
+RIGHT = (slice(12, 58), slice(14, 48), slice(8, 38))
+LEFT = (slice(12, 58), slice(14, 48), slice(50, 80))
+LESION = (slice(20, 30), slice(34, 44), slice(14, 24))
+
+
+def a_chest() -> np.ndarray:
+    """Return a body with two lungs and a lesion in the right one, HU [k, j, i] on 2 mm voxels."""
+    hu = np.full(SHAPE, 40, np.float32)
+    hu[RIGHT] = hu[LEFT] = -850
+    hu[LESION] = -450
+    return hu
+
+
+def _find(hu: np.ndarray) -> vbnet.Found:
+    return find(hu, Sides(), Densities())  # type: ignore[arg-type]
+
+
+def test_right_left_and_infection_lie_where_they_are() -> None:
+    found = _find(a_chest())
+    for level, part in ((found.right, RIGHT), (found.left, LEFT), (found.infection, LESION)):
+        mask = level >= 0.5
+        truth = np.zeros(SHAPE, bool)
+        truth[part] = True
+        assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.97
+
+
+def test_a_consolidation_inside_is_lung_although_no_network_says_so() -> None:
+    hu = a_chest()
+    hu[30:40, 20:30, 60:70] = 30
+    found = _find(hu)
+    assert (found.left[32:38, 22:28, 62:68] >= 0.5).all()
+
+
+def test_air_that_the_coarse_network_does_not_share_is_no_lung() -> None:
+    """Gas in the bowel or the table: the fine network alone would take it."""
+
+    class NoBowel(Sides):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(image)
+            logits[:, :, :3] = -8
+            return logits
+
+    hu = a_chest()
+    hu[2:7, 20:40, 20:35] = -850
+    found = find(hu, NoBowel(), Densities())  # type: ignore[arg-type]
+    assert not (found.right[:10] >= 0.5).any() and (found.right[14:50, 16:46, 10:14] >= 0.5).all()
+
+
+@pytest.mark.parametrize(("side", "kept"), [(1, False), (3, True)])
+def test_specks_of_infection_are_left_out(side: int, kept: bool) -> None:
+    hu = a_chest()
+    hu[LESION] = -850
+    hu[40 : 40 + side, 30 : 30 + side, 60 : 60 + side] = -450
+    assert bool((_find(hu).infection >= 0.5).any()) == kept
+
+
+def test_infection_that_nobody_is_sure_of_is_left_out() -> None:
+    hu = a_chest()
+    hu[LESION] = -640  # a probability of .62
+    assert not (_find(hu).infection >= 0.5).any()
+
+
+def test_no_lungs_give_empty_masks() -> None:
+    found = _find(np.full(SHAPE, 40, np.float32))
+    assert not any(level.any() for level in found)
+
+
+def test_lungs_that_touch_the_ends_of_the_volume_are_found_whole() -> None:
+    hu = a_chest()[14:56, 15:47, 9:79]
+    found = _find(hu)
+    assert (np.maximum(found.right, found.left)[hu < -200] >= 0.5).mean() > 0.98
+
+
+def test_memory_that_runs_out_is_a_sentence() -> None:
+    class Hungry(Densities):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    with pytest.raises(ResourceError, match="memory ran out"):
+        find(a_chest(), Sides(), Hungry())  # type: ignore[arg-type]
+
+
+def test_a_region_too_large_for_one_piece_is_asked_piece_by_piece_and_says_the_same(monkeypatch) -> None:
+    whole = _find(a_chest())
+    monkeypatch.setattr(vbnet, "WHOLE_VOXELS", 50_000)
+    pieces = _find(a_chest())
+    for one, other in zip(whole, pieces, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+class _Standing(VBNetSegmenter):
+    """The segmenter with stand-ins for its networks."""
+
+    def _networks(self):  # type: ignore[no-untyped-def]
+        return Sides(), Densities()
+
+
+@pytest.fixture(scope="module")
+def a_segmenter(tmp_path_factory: pytest.TempPathFactory) -> VBNetSegmenter:
+    folder = tmp_path_factory.mktemp("segmenter")
+    a_folder(folder)
+    return _Standing(folder)
+
+
+def _ct(flip: tuple[bool, bool, bool] = (False, False, False), spacing: float = 2.0) -> sitk.Image:
+    image = sitk.GetImageFromArray(a_chest().astype(np.int16))
+    image.SetSpacing((2.0, 2.0, 2.0))
+    image.SetOrigin((-90.0, -60.0, 5.0))
+    if spacing != 2.0:
+        size = [round(n * 2.0 / spacing) for n in image.GetSize()]
+        image = sitk.Resample(
+            image, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), [spacing] * 3, image.GetDirection(), 40
+        )
+    return sitk.Flip(image, flip)
+
+
+@pytest.mark.parametrize("flip", [(True, False, False), (False, True, True), (True, True, True)])
+def test_a_flipped_copy_gives_the_same_masks(a_segmenter: VBNetSegmenter, flip: tuple[bool, bool, bool]) -> None:
+    plain, flipped = a_segmenter.segment(_ct()), a_segmenter.segment(_ct(flip))
+    for name in ("right_lung", "left_lung", "infection"):
+        back = sitk.DICOMOrient(getattr(flipped, name), "LPS")
+        np.testing.assert_array_equal(
+            sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(getattr(plain, name)), err_msg=name
+        )
+
+
+@pytest.mark.parametrize("spacing", [1.1, 2.0, 3.1])
+def test_masks_have_the_cts_grid_and_its_volumes(a_segmenter: VBNetSegmenter, spacing: float) -> None:
+    ct = _ct(spacing=spacing)
+    found = a_segmenter.segment(ct)
+    for mask in (found.right_lung, found.left_lung, found.infection):
+        assert mask.GetPixelID() == sitk.sitkUInt8
+        assert (mask.GetSize(), mask.GetSpacing(), mask.GetOrigin()) == (ct.GetSize(), ct.GetSpacing(), ct.GetOrigin())
+    assert volume_ml(found.right_lung) == pytest.approx(46 * 34 * 30 * 0.008, rel=0.06)
+    assert not sitk.GetArrayFromImage(sitk.And(found.right_lung, found.left_lung)).any()
+    if spacing == 2.0:  # between other voxels the stand-in takes the lungs' blurred edge for infection
+        assert volume_ml(found.infection) == pytest.approx(8.0, rel=0.01)
+        assert found.ratio == pytest.approx(8.0 / (2 * 46 * 34 * 30 * 0.008), rel=0.01)
+
+
+def test_untrained_networks_find_something_or_nothing_but_never_fail(tmp_path: Path) -> None:
+    a_folder(tmp_path)
+    found = VBNetSegmenter(tmp_path, "cpu").segment(_ct())
+    assert 0 <= found.ratio <= 1 and found.segmenter.name == "untrained"

@@ -1,0 +1,69 @@
+"""Work spread over processes: in order, told as it goes, and ended at once."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from DualSamplingCOVIDLib.parallel import spread
+
+
+def _square(number: int) -> int:
+    time.sleep(0.02 * (5 - number))
+    return number**2
+
+
+def _process(_: int) -> int:
+    return os.getpid()
+
+
+def _threads(_: int) -> tuple[str, int]:
+    import SimpleITK as sitk
+
+    return os.environ["OMP_NUM_THREADS"], sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+
+
+def _long(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _fail(number: int) -> None:
+    raise ValueError(f"item {number}")
+
+
+def _silent(stage: str, fraction: float) -> None:
+    pass
+
+
+def test_results_come_in_the_items_order_and_progress_rises_to_one() -> None:
+    heard: list[tuple[str, float]] = []
+    assert spread(_square, range(5), "squaring", lambda *told: heard.append(told), 2) == [0, 1, 4, 9, 16]
+    assert {stage for stage, _ in heard} == {"squaring"}
+    assert [fraction for _, fraction in heard] == [0, 0.2, 0.4, 0.6, 0.8, 1]
+
+
+def test_work_is_done_elsewhere_with_one_thread_each() -> None:
+    assert os.getpid() not in spread(_process, range(4), "", _silent, 2)
+    assert spread(_threads, [0], "", _silent) == [("1", 1)]
+
+
+def test_nothing_to_do_starts_nothing() -> None:
+    assert spread(_fail, [], "", _silent) == []
+
+
+def test_an_error_reaches_the_caller() -> None:
+    with pytest.raises(ValueError, match="item 3"):
+        spread(_fail, [3], "", _silent)
+
+
+def test_cancelling_does_not_wait_for_what_has_begun() -> None:
+    def cancel(stage: str, fraction: float) -> None:
+        if fraction:
+            raise KeyboardInterrupt
+
+    since = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        spread(_long, [0.0, 60.0, 60.0], "", cancel, 2)
+    assert time.perf_counter() - since < 30
