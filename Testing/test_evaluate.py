@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 from _run_folder import noisy_logits, scans_of, write_run
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.report import evaluation as report
+from DualSamplingCOVIDLib.run_folder import MODELS, read_run
+from DualSamplingCOVIDLib.training.cross_validation import train_models
+from training.runs import CONFIG, CPU
+from training.runs import a_run as a_begun_run
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +91,33 @@ def test_counts_must_be_whole_numbers(a_run: Path, tmp_path: Path, value: str) -
 def test_the_run_cannot_be_replaced_by_its_evaluation(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _evaluate(a_run, a_run, "--overwrite") == 3
     assert "which overwriting would delete" in capsys.readouterr().err and (a_run / "run.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def a_trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that cross-validation itself wrote: its folder is what `evaluate` reads."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train_models(a_begun_run(folder, CONFIG.changed(models=MODELS, epochs=1)), range(CONFIG.folds), CPU)
+    return folder
+
+
+def test_what_cross_validation_writes_is_evaluated(a_trained_run: Path, tmp_path: Path) -> None:
+    run = read_run(a_trained_run)
+    assert not run.unfinished and (len(run.validation), len(run.test)) == (12, 2)
+    assert _evaluate(a_trained_run, tmp_path / "out") == 0
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert "attention_quality" not in record and not (tmp_path / "out" / "attention").exists()
+    rows = {(row["method"], row["set"]): row for row in record["tables"] if row["group"] == "all"}
+    assert {rows[model, "validation"]["auc"]["n"] for model in MODELS} == {12}
+    assert {rows[model, "test"]["auc"]["models"] for model in MODELS} == {CONFIG.folds}
+
+
+def test_attention_is_measured_where_it_is_asked_for(a_trained_run: Path, tmp_path: Path) -> None:
+    assert _evaluate(a_trained_run, tmp_path / "out", "--attention", "--device", "cpu") == 0
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    titles = [table["title"] for table in record["attention_quality"]]
+    assert titles[0] == "Attention quality, COVID-19 cases"
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(title in page for title in titles) and "paper's Fig. 5; the median" in page
+    assert (tmp_path / "out" / "attention" / "attention-grid.png").is_file()
+    assert (tmp_path / "out" / "tables" / "attention-quality-1.csv").is_file()

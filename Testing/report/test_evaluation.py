@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from _run_folder import SPACING_XYZ, Scan, noisy_logits, scans_of, write_run
-from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, QualityTable, evaluate
+from DualSamplingCOVIDLib.evaluation.attention_text import TextTable
+from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
 from DualSamplingCOVIDLib.report import evaluation as report
 from DualSamplingCOVIDLib.report import failures
 from DualSamplingCOVIDLib.run_folder import read_run
@@ -25,7 +26,7 @@ def an_evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     scans = scans_of(18, folds=3, test_patients=8)
     scans = [Scan(s.case_id.replace("p001", "<i>&"), s.patient_id, s.covid, s.fold, s.ratio) for s in scans]
     run = write_run(tmp_path_factory.mktemp("report") / "run", scans, noisy_logits(scans), 3, volumes=False)
-    quality = QualityTable("Pointing <game>", ("Method", "hits"), (("US", "0.9"),), "of 12 cases")
+    quality = TextTable("Pointing <game>", ("Method", "hits"), (("US", "0.9"),), "of 12 cases")
     return evaluate(read_run(run), resamples=20, permutations=20, attention_quality=[quality])
 
 
@@ -53,7 +54,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_wrote(a_report: Pat
     assert "Pointing &lt;game&gt;" in page and "<i>" not in page
     assert page.count("Research use only") >= 6
     row = an_evaluation.row("attention-ds", "validation")
-    assert f"{row.auc.value:.3f} ({row.auc.low:.3f}–{row.auc.high:.3f})" in page
+    assert f'{row.auc.value:.3f} <span class="kept">({row.auc.low:.3f}–{row.auc.high:.3f})</span>' in page
     for words in ("Fig. 5", "0.955", "0.948", "one site", "optimistic"):
         assert words in page.split('id="errata"')[1].split("</section>")[0]
 

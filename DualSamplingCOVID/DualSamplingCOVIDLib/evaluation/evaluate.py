@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..progress import Progress, silent
 from ..run_folder import TEST, VALIDATION, Run
 from . import calibration, comparisons, tables
+from .attention_text import TextTable
 from .bootstrap import LEVEL, RESAMPLES, Floats, patient_draws
 from .calibration import Brier, ReliabilityBin, SpreadGroup
 from .cases import JudgedCase, judge
@@ -60,16 +61,6 @@ class Uncertainty:
 
 
 @dataclass(frozen=True)
-class QualityTable:
-    """Attention quality by method and stratum, made elsewhere: column titles, rows of text cells, what they mean."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """All numbers of a run. `sets` are those that have cases: validation, and test where there is one."""
 
@@ -85,7 +76,7 @@ class Evaluation:
     uncertainty: Uncertainty | None
     judged: tuple[JudgedCase, ...]
     notes: tuple[str, ...]
-    attention_quality: tuple[QualityTable, ...] = ()
+    attention_quality: tuple[TextTable, ...] = ()
 
     def row(self, method: str, set_name: str, group: str = tables.ALL) -> Row:
         """Return one row of the tables; KeyError where there is none."""
@@ -100,7 +91,7 @@ def evaluate(
     resamples: int = RESAMPLES,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
-    attention_quality: Sequence[QualityTable] = (),
+    attention_quality: Sequence[TextTable] = (),
     progress: Progress = silent,
 ) -> Evaluation:
     """Compute every number of a finished run; the same run, counts and seed give the same numbers.
@@ -110,7 +101,7 @@ def evaluate(
         resamples: of patients, for intervals.
         permutations: for the comparisons.
         seed: of resamples and permutations.
-        attention_quality: tables of attention quality to go with the others.
+        attention_quality: of `attention_text.text_tables`, to go with the others.
         progress: told where the work stands.
 
     Raises:

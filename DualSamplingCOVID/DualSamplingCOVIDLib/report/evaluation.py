@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from ..progress import Progress, silent
 from . import charts, failures, tables
 
 _TEMPLATE = "Report/evaluation.html.j2"
+_UNBROKEN = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|[\d.]+ ± [\d.]+|n =? ?\d+|RN34 \+ \w\w|[\d.]+ – [\d.]+|&[lg]t; [\d.]+")
+"""What a line is not broken in: intervals, a mean with its deviation, n, methods and bounds of a group."""
 _INDEX = ("set", "number", "case_id", "patient_id", "fold", "label", "answer", "probability", "ratio", "stratum",
           "spread", "figure")  # fmt: skip
 
@@ -33,13 +36,14 @@ class Failure:
     case: JudgedCase
 
 
-def write(folder: Path, evaluation: Evaluation, progress: Progress = silent) -> None:
+def write(folder: Path, evaluation: Evaluation, progress: Progress = silent, evidence: Path | None = None) -> None:
     """Write everything into an empty folder; the same evaluation gives the same bytes.
 
     Args:
         folder: gets ``evaluation.json``, ``cases.csv``, ``failures.csv``, ``report.html``, ``tables/``, ``figures/``.
         evaluation: of `evaluation.evaluate.evaluate`.
         progress: told where the work stands.
+        evidence: picture of the attention of some cases (the paper's Fig. 5), for the page.
     """
     record = json.dumps(as_record(evaluation), indent=1, allow_nan=False, ensure_ascii=False)
     (folder / "evaluation.json").write_text(record + "\n", encoding="utf-8")
@@ -59,7 +63,7 @@ def write(folder: Path, evaluation: Evaluation, progress: Progress = silent) -> 
         index += _index(wrong, made)
     _write_index(folder / "failures.csv", index)
     progress("writing the report", 0.0)
-    page = render(evaluation, folder / "figures", drawn, pages, index)
+    page = render(evaluation, folder / "figures", drawn, pages, index, evidence)
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 
@@ -69,6 +73,7 @@ def render(
     drawn: Sequence[tuple[str, str]],
     pages: Sequence[tuple[str, str]],
     index: Sequence[Failure],
+    evidence: Path | None = None,
 ) -> str:
     """Return the page as text; all that others wrote (names of cases and methods) is escaped.
 
@@ -78,10 +83,12 @@ def render(
         drawn: (file name, caption) of the charts.
         pages: the same of the failure grids.
         index: all failures.
+        evidence: picture of the attention of some cases.
     """
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["kept"] = _kept_together
     template = environment.from_string(resources.path(_TEMPLATE).read_text(encoding="utf-8"))
     sheets = {sheet.name: sheet for sheet in tables.sheets(evaluation)}
     quality = [sheets.pop(name) for name in list(sheets) if name.startswith("attention-quality")]
@@ -96,6 +103,7 @@ def render(
         ],
         pages=[(caption, _embedded(figures / name)) for name, caption in pages],
         index=index,
+        evidence=_embedded(evidence) if evidence else "",
         set_titles=tables.SET_TITLES,
         strata=tables.stratum_titles(evaluation.run.segmenter.cut_offs),
         decision=TITLES[DECISION],
@@ -147,6 +155,13 @@ def _flags(judged: Sequence[JudgedCase]) -> list[tuple[str, int, int]]:
         (name, sum(one.case.fold is not None for one in cases), sum(one.case.fold is None for one in cases))
         for name, cases in flags.items()
     ]
+
+
+def _kept_together(cell: str) -> str:
+    """Return a cell in which a number, its interval and its n are not broken over lines."""
+    from markupsafe import Markup, escape
+
+    return Markup(_UNBROKEN.sub(r'<span class="kept">\g<0></span>', str(escape(cell))))
 
 
 def _embedded(path: Path) -> str:

@@ -98,14 +98,14 @@ def table_3(evaluation: Evaluation) -> Sheet:
 
 def comparisons(evaluation: Evaluation) -> Sheet:
     """Return the planned comparisons with their p-values."""
-    head = ("Figure", "Set", "Group", "First", "Second", "n (patients)", "Second − first", "p (permutation)",
-            "p (Holm)", "p (DeLong)", "p (clustered DeLong)", "p (McNemar)", "p (paired t, replication only)",
-            )  # fmt: skip
+    head = ("Figure", "Group", "First", "Second", "n (patients)", "Second − first", "p, permutation", "p, Holm",
+            "p, clustered DeLong", "p, DeLong", "p, McNemar", "p, paired t (replication)")  # fmt: skip
     groups = {ALL: "all", **stratum_titles(evaluation.run.segmenter.cut_offs)}
-    rows = tuple(
-        (
-            METRIC_TITLES[one.metric],
-            SET_TITLES[one.set],
+    rows, family = [], ""
+    for one in evaluation.comparisons:
+        before, family = family, f"{METRIC_TITLES[one.metric]}, {SET_TITLES[one.set]}"
+        cells = (
+            family if family != before else "",
             groups[one.group],
             TITLES[one.first],
             TITLES[one.second],
@@ -113,23 +113,22 @@ def comparisons(evaluation: Evaluation) -> Sheet:
             f"{_signed(one.difference)} ({_signed(one.low)} to {_signed(one.high)})",
             _p(one.p_value),
             _p(one.p_holm) + (" *" if is_real(one) else ""),
-            _p(one.p_delong),
             _p(one.p_clustered_delong),
+            _p(one.p_delong),
             _p(one.p_mcnemar),
             _p(one.p_paired_t),
         )
-        for one in evaluation.comparisons
-    )
+        rows.append(cells)
     note = (
-        "p (permutation) is the test to go by: both methods' answers are swapped for all scans of a patient together "
-        f"({evaluation.permutations} random swaps, or all where patients are few). p (Holm) adjusts it for the "
+        "p, permutation, is the test to go by: both methods' answers are swapped for all scans of a patient together "
+        f"({evaluation.permutations} random swaps, or all where patients are few). p, Holm, adjusts it for the "
         "comparisons of the same figure and set; * is below 0.05. Brackets: 95 % interval by patient-clustered "
         "bootstrap. DeLong and McNemar take scans as independent and are given with one scan a patient only; clustered "
         "DeLong is Obuchowski's (1997). The paired t-test is over the probability given to the true class, case by "
         "case: the paper names no unit, and it takes a patient's scans as independent. On the test set the tests "
         "without swaps look at the mean probability of the fold models."
     )
-    return Sheet("comparisons", "Which differences are real", head, rows, note)
+    return Sheet("comparisons", "Planned comparisons", head, tuple(rows), note)
 
 
 def is_real(comparison: Comparison) -> bool:
@@ -142,9 +141,11 @@ def calibration(evaluation: Evaluation) -> Sheet:
     head = ("Set", "Method", "n", "ECE, equal width", "ECE, equal mass", "Brier", "reliability", "resolution",
             "uncertainty", "within bins", "Temperature", "ECE, equal width, scaled", "ECE, equal mass, scaled",
             "Brier, scaled")  # fmt: skip
-    rows = tuple(
-        (
-            SET_TITLES[one.set],
+    rows, name = [], ""
+    for one in evaluation.calibration:
+        before, name = name, one.set
+        cells = (
+            SET_TITLES[name] if name != before else "",
             TITLES[one.method],
             str(one.n),
             _number(one.error_equal_width),
@@ -155,14 +156,13 @@ def calibration(evaluation: Evaluation) -> Sheet:
             _number(one.scaled_error_equal_mass),
             _number(one.scaled_brier),
         )
-        for one in evaluation.calibration
-    )
+        rows.append(cells)
     note = (
         "ECE: expected calibration error over ten bins. Brier = reliability − resolution + uncertainty + within bins "
         "of equal width. Temperature: cross-fitted on the TV set (the mean over the folds is shown), that of all folds "
         "on the test set, where the probability is the mean over the fold models."
     )
-    return Sheet("calibration", "Calibration", head, rows, note)
+    return Sheet("calibration", "Calibration errors and Brier scores", head, tuple(rows), note)
 
 
 def uncertainty(evaluation: Evaluation) -> Sheet | None:
@@ -181,7 +181,7 @@ def uncertainty(evaluation: Evaluation) -> Sheet | None:
         f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers it has an AUC of "
         f"{_number(found.warns)} (0.5 tells nothing)."
     )
-    return Sheet("uncertainty", "Uncertainty: where the fold models disagree", head, rows, note)
+    return Sheet("uncertainty", "Accuracy where the fold models disagree", head, rows, note)
 
 
 def sheets(evaluation: Evaluation) -> tuple[Sheet, ...]:
