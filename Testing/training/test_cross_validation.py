@@ -209,7 +209,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path: Path, monke
     monkeypatch.setattr(recorded, "write_whole", lambda file, write: write(Path("/dev/full")))
     from DualSamplingCOVIDLib.training.begin import load_run
 
-    with pytest.raises(ResourceError, match="disk is full"):
+    with pytest.raises(ResourceError, match="checkpoint: cannot be written: the disk is full"):
         train_models(load_run(tmp_path / "run"), [0], CPU)
     assert checkpoint.read_bytes() == before
 
