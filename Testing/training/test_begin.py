@@ -20,7 +20,7 @@ CONFIG = """
 folds = 2
 models = ["attention-us", "attention-ss"]
 grid_shape = [32, 32, 32]
-grid_spacing = [9.0, 9.0, 10.0]
+grid_spacing = [12.0, 12.0, 12.0]
 width = 2
 epochs = 1
 batch = 4
@@ -60,7 +60,7 @@ def test_the_folder_of_a_run_is_what_was_agreed(a_run: Path, a_cohort: Path) -> 
     assert read_config(a_run / "config.toml") == read_config(a_cohort / "config.toml")
     about = json.loads((a_run / "run.json").read_text(encoding="utf-8"))
     assert about["schema"] == 1 and about["folds"] == 2 and about["models"] == ["attention-us", "attention-ss"]
-    assert about["grid"] == {"shape_kji": [32, 32, 32], "spacing_xyz": [9.0, 9.0, 10.0]}
+    assert about["grid"] == {"shape_kji": [32, 32, 32], "spacing_xyz": [12.0, 12.0, 12.0]}
     assert about["segmenter"]["name"] == "given masks"
     with (a_run / "cases.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -82,7 +82,7 @@ def test_the_folder_of_a_run_is_what_was_agreed(a_run: Path, a_cohort: Path) -> 
             }
             assert (arrays["image"][arrays["lungs"] == 0] == 0).all()
             assert (arrays["infection"] <= arrays["lungs"]).all() and arrays["infection"].any()
-            assert arrays["lungs"].sum() / 255 * 9 * 9 * 10 == pytest.approx(masks[1].sum() * 4**3, rel=0.02)
+            assert arrays["lungs"].sum() / 255 * 12**3 == pytest.approx(masks[1].sum() * 4**3, rel=0.05)
     assert {path.name for path in (a_run / "folds").iterdir()} == {"0"}
 
 

@@ -26,8 +26,8 @@ def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silen
     """Check the cohort and begin a run in `folder`, or go on with what is begun there.
 
     Raises:
-        InputError: the cohort or the segmenter cannot be used, too few cases for the folds, or the folder's run is of another cohort,
-            of other settings, or of CTs that have changed since.
+        InputError: the cohort or the segmenter cannot be used, the cases are too few for the folds, or the folder's run
+            is of another cohort, of other settings, or of CTs that have changed since.
     """
     given = cases = check_cohort(cohort)
     digest = hashlib.sha256(cohort.read_bytes()).hexdigest()
