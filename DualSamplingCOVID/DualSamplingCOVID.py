@@ -191,7 +191,7 @@ class DualSamplingCOVIDLogic(ScriptedLoadableModuleLogic):
         from DualSamplingCOVIDLib.ct import read_ct
         from DualSamplingCOVIDLib.progress import silent
         from DualSamplingCOVIDLib.scene.nodes import addDiagnosis
-        from DualSamplingCOVIDLib.segmentation import segmenter
+        from DualSamplingCOVIDLib.segmentation import name_for, segmenter
 
         loaded = load_bundle(Path(bundle) if bundle else resources.path("Bundles/phantom-demo"))
         loaded.check_members()
@@ -199,7 +199,7 @@ class DualSamplingCOVIDLogic(ScriptedLoadableModuleLogic):
             path = Path(folder) / "ct.nrrd"
             findings = self.exportVolume(volumeNode, path)
             ct = read_ct(path)
-        found = analysis.analyze(ct, loaded, segmenter("threshold"), device, progress or silent)
+        found = analysis.analyze(ct, loaded, segmenter(name_for(loaded.segmenter)), device, progress or silent)
         found = dataclasses.replace(found, findings=found.findings + findings)
         return addDiagnosis(volumeNode.GetScene(), volumeNode, found)
 

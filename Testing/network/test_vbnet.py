@@ -14,6 +14,7 @@ from DualSamplingCOVIDLib.network.vbnet import (
     VBNet,
     coarsened,
     padded,
+    placed,
     refined,
     windowed,
 )
@@ -75,6 +76,7 @@ def test_sides_that_cannot_be_halved_four_times_are_refused_and_padding_makes_th
     with pytest.raises(ValueError, match="multiples of 16"):
         _meta()(volume)
     assert padded(volume, -1.0).shape == (1, 2, 16, 32, 48)
+    assert padded(volume, -1.0, 40).shape == (1, 2, 48, 48, 48)
     assert padded(volume, -1.0)[0, 0, 0, 30, 0] == -1 and padded(volume, -1.0)[0, 0, 0, 0, 32] == 0
 
 
@@ -83,6 +85,15 @@ def test_windows_map_their_ends_to_minus_one_and_one_and_clip() -> None:
     whole, lung = windowed(hu)[0, :, 0, 0]
     torch.testing.assert_close(whole, torch.tensor([-1.0, -1, -0.5769231, -0.1538462, 0, 1, 1]))
     torch.testing.assert_close(lung, torch.tensor([-1.0, -1, 0, 1, 1, 1, 1]))
+
+
+def test_the_place_is_that_of_the_bodys_middle_wherever_the_body_lies() -> None:
+    hu = torch.full((2, 1, 4, 4, 60), -1000.0)
+    hu[0, ..., 10:21], hu[1, ..., 30:41] = 40, 40
+    place = placed(hu)[:, 2, 0, 0]
+    assert place[0, 15] == 0 and place[1, 35] == 0
+    assert place[0, 18] == pytest.approx(3 / 30) and place[1, 5] == -1
+    assert torch.equal(placed(hu)[:, :2], windowed(hu))
 
 
 @pytest.mark.parametrize("shape", [(30, 33, 36), (31, 35, 40)])

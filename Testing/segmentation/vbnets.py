@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from DualSamplingCOVIDLib.diagnosis import CutOffs, SegmenterCard
-from DualSamplingCOVIDLib.network.vbnet import WINDOWS_HU, VBNet
+from DualSamplingCOVIDLib.network.vbnet import COARSE_INPUTS, FINE_INPUTS, WINDOWS_HU, VBNet
 from DualSamplingCOVIDLib.segmentation.trained import Network, TrainedSegmenter, save
 
 LOW_HU, WIDTH_HU = WINDOWS_HU[0][0], WINDOWS_HU[0][1] - WINDOWS_HU[0][0]
@@ -55,12 +55,12 @@ def a_folder(folder: Path, seed: int = 0) -> TrainedSegmenter:
     """Write a segmenter with networks as they are before any training."""
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    coarse, fine = VBNet(len(WINDOWS_HU), 2, 8), VBNet(len(WINDOWS_HU), 2, 8)
+    coarse, fine = VBNet(COARSE_INPUTS, 2, 8), VBNet(FINE_INPUTS, 2, 8)
     described = TrainedSegmenter(
         folder,
         SegmenterCard("untrained", "7", CutOffs(0.002, 0.006, 0.04), 0.0015),
-        Network(2, 8, "coarse.safetensors", ""),
-        Network(2, 8, "fine.safetensors", ""),
+        Network(COARSE_INPUTS, 2, 8, "coarse.safetensors", ""),
+        Network(FINE_INPUTS, 2, 8, "fine.safetensors", ""),
         learned_from="nothing",
         intended_use="Tests. Research use only.",
         evaluation={"command": "none"},

@@ -10,7 +10,7 @@ from .. import resources
 from ..ct import read_ct, read_lungs, read_mask
 from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis
 from ..errors import BundleError
-from ..segmentation import CHOICES, GivenMasks, Segmenter, segmenter
+from ..segmentation import CHOICES, GivenMasks, Segmenter, name_for, segmenter
 from . import output, parts, reporter
 
 DEFAULT_BUNDLE = "Bundles/phantom-demo"
@@ -22,7 +22,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("input", type=Path, help="DICOM folder, NIfTI, NRRD or MHA file")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="trained bundle (default: phantom-demo)")
-    parser.add_argument("--segmenter", default="threshold", metavar="NAME", help=", ".join(CHOICES))
+    explained = f"{', '.join(CHOICES)} (default: the one that the bundle learned with)"
+    parser.add_argument("--segmenter", metavar="NAME", help=explained)
     parser.add_argument(
         "--lungs", type=Path, metavar="FILE", help="lung mask on the CT's grid: 1 right and 2 left, or one value"
     )
@@ -43,10 +44,10 @@ def run(options: argparse.Namespace) -> None:
     threading.Thread(target=_import_torch, name="torch").start()
     progress = parts.Clock(options.progress)
     output.check(options.output, options.overwrite, options.input, options.bundle, options.lungs, options.infection)
-    back_end: Segmenter = segmenter(options.segmenter)
     progress("reading the bundle", 0.0)
     bundle = load_bundle(options.bundle or _default_bundle())
     bundle.check_members()
+    back_end: Segmenter = segmenter(options.segmenter or name_for(bundle.segmenter))
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     parts.import_ahead(options.write)

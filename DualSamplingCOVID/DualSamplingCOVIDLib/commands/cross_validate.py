@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from ..training.config import read_config
     from ..training.cross_validation import train_models
     from ..training.distributed import joined
+    from ..training.memory import keep_freed_memory
     from ..training.recorded import has_tensorboard
 
     if importlib.util.find_spec("sklearn") is None:
@@ -60,6 +61,8 @@ def run(options: argparse.Namespace) -> None:
         if team.leads:
             begin(options.cohort, options.output, config, progress)
         team.wait()
+        if device.type == "cpu":
+            keep_freed_memory()
         folds = range(config.folds) if options.fold is None else [options.fold]
         train_models(load_run(options.output), folds, device, team, progress)
         progress("done", 1.0)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import InputError
-from ..segmentation import CHOICES, segmenter
+from ..segmentation import CHOICES, DEFAULT, segmenter
 from . import arguments, output, reporter
 
 SPLITS = ("train", "validation")
@@ -27,7 +27,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--epochs", type=number, default=20)
     parser.add_argument("--learning-rate", type=arguments.rate, default=2e-4)
     parser.add_argument("--seed", type=arguments.seed, default=0)
-    parser.add_argument("--segmenter", default="threshold", metavar="NAME", help=", ".join(CHOICES))
+    parser.add_argument("--segmenter", default=DEFAULT, metavar="NAME", help=", ".join(CHOICES))
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from .. import diagnosis_folder, summary
 from ..ct import check_lungs, read_ct
 from ..diagnosis import Segmentation, volume_ml
-from ..segmentation import CHOICES, segmenter
+from ..segmentation import CHOICES, DEFAULT, segmenter
 from . import output, reporter
 
 PICTURE = "segmentation.png"
@@ -22,7 +22,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser("segment", help="lungs and infection of one chest CT", description=__doc__)
     parser.add_argument("input", type=Path, help="DICOM folder, NIfTI, NRRD or MHA file")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--segmenter", default="threshold", metavar="NAME", help=", ".join(CHOICES))
+    parser.add_argument("--segmenter", default=DEFAULT, metavar="NAME", help=", ".join(CHOICES))
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")

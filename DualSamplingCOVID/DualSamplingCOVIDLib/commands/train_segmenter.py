@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import hashlib
 import importlib.util
 import sys
 import tempfile
@@ -24,11 +25,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser("train-segmenter", help="teach VB-Net lungs and infection", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the trained segmenter")
     parser.add_argument("--recipe", choices=("cpu", "gpu", "study", "trial"), default="cpu")
-    parser.add_argument("--name", default="vbnet-synthetic", help="what the segmenter is called")
+    parser.add_argument("--name", default="vbnet", help="what the segmenter is called in reports")
     explained = "keep phantoms and checkpoints here, to go on from them after an interruption"
     parser.add_argument("--work", type=Path, metavar="DIR", help=explained)
     explained = "leave a part of the variety out, to see what it is worth"
     parser.add_argument("--without", choices=LEFT_OUT, action="append", default=[], help=explained)
+    explained = "folder of real chest CTs without disease, for half of the phantoms' lesions"
+    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help=explained)
     parser.add_argument("--seed", type=arguments.seed, default=2020)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
@@ -45,12 +48,28 @@ def run(options: argparse.Namespace) -> None:
     if importlib.util.find_spec("monai") is None:
         raise InputError("train-segmenter needs the package monai: pip install 'dual-sampling-covid[training]'")
     output.check(options.output, options.overwrite, options.work)
-    recipe = _without(dataclasses.replace(RECIPES[options.recipe], seed=options.seed), options.without)
+    chosen = dataclasses.replace(
+        RECIPES[options.recipe], seed=options.seed, backgrounds=_backgrounds(options.backgrounds)
+    )
+    recipe = _without(chosen, options.without)
     device = choose_device(options.device)
     with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
         taught = teach(recipe, options.work or Path(scratch), device, options.progress)
         _write(folder, options, recipe, taught)
         options.progress("done", 1.0)
+
+
+def _backgrounds(folder: Path | None) -> tuple[str, ...]:
+    """The CTs in a folder: its files and, as DICOM, its folders."""
+    if folder is None:
+        return ()
+    try:
+        found = tuple(str(path.resolve()) for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror}") from None
+    if not found:
+        raise InputError(f"{folder}: holds no CT")
+    return found
 
 
 def _without(recipe: "Recipe", parts: list[str]) -> "Recipe":
@@ -60,9 +79,25 @@ def _without(recipe: "Recipe", parts: list[str]) -> "Recipe":
     )
 
 
+def _learned_from(recipe: "Recipe", taught: "Taught") -> str:
+    if recipe.backgrounds:
+        return f"{taught.phantoms} phantoms, half of them laid into {len(recipe.backgrounds)} real CTs without disease"
+    return f"{taught.phantoms} computer-made phantoms only, never a patient"
+
+
+def _fingerprint(taught: "Taught") -> str:
+    """A few letters that tell these weights from all others: ratios of two trainings are not comparable."""
+    whole = hashlib.sha256()
+    for fitted in (taught.coarse, taught.fine):
+        for name in sorted(fitted.state):
+            whole.update(fitted.state[name].numpy().tobytes())
+    return whole.hexdigest()[:8]
+
+
 def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: "Taught") -> None:
     """Write the segmenter, measure it on held-out phantoms, and write it again with what that says."""
     from ..diagnosis import CutOffs, SegmenterCard
+    from ..network.vbnet import COARSE_INPUTS, FINE_INPUTS
     from ..segmentation.trained import Network, TrainedSegmenter, save
     from ..training.segmentation import calibrate
 
@@ -70,14 +105,15 @@ def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: 
     seconds = taught.seconds + taught.coarse.seconds + taught.fine.seconds
     segmenter = TrainedSegmenter(
         folder,
-        SegmenterCard(options.name, __version__, CutOffs(), 0.0),
-        coarse=Network(2, recipe.coarse.width, "coarse.safetensors", ""),
-        fine=Network(2, recipe.fine.width, "fine.safetensors", ""),
-        learned_from=f"{taught.phantoms} computer-made phantoms only, never a patient",
+        SegmenterCard(options.name, f"{__version__}-{_fingerprint(taught)}", CutOffs(), 0.0),
+        coarse=Network(COARSE_INPUTS, 2, recipe.coarse.width, "coarse.safetensors", ""),
+        fine=Network(FINE_INPUTS, 2, recipe.fine.width, "fine.safetensors", ""),
+        learned_from=_learned_from(recipe, taught),
         intended_use="Lungs and pneumonia infection on chest CT. Research use only.",
         evaluation={
             "command": f"dualsampling-covid train-segmenter --recipe {options.recipe} --seed {recipe.seed}{left_out}",
-            "recipe": dataclasses.asdict(recipe),
+            # how many backgrounds there were, never whose
+            "recipe": dataclasses.asdict(recipe) | {"backgrounds": len(recipe.backgrounds)},
             "seconds": {
                 "phantoms": round(taught.seconds),
                 "coarse": round(taught.coarse.seconds),

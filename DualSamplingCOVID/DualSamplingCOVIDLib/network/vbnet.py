@@ -142,12 +142,30 @@ def _normed(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:
 
 
 WINDOWS_HU = ((-1000.0, 300.0), (-1000.0, -450.0))
-"""The network's two inputs: the whole range from air to soft tissue, and the lungs' own."""
+"""The fine network's two inputs: the whole range from air to soft tissue, and the lungs' own."""
+COARSE_INPUTS, FINE_INPUTS = 3, 2
 
 
 def windowed(hu: Tensor) -> Tensor:
     """Return the network's input [N,2,D,H,W] of HU [N,1,D,H,W]: each of `WINDOWS_HU` to [-1, 1], clipped."""
     return torch.cat([((hu - low) / (0.5 * (high - low)) - 1).clamp(-1, 1) for low, high in WINDOWS_HU], 1)
+
+
+TISSUE_HU = -300.0
+ACROSS_VOXELS = 30.0
+
+
+def placed(hu: Tensor) -> Tensor:
+    """Return the coarse network's input [N,3,D,H,W] of HU [N,1,D,H,W] (k, j, i; i to the patient's left).
+
+    Beside the windows it has a place: how far a voxel lies to the left of the body's middle (the mean of its tissue).
+    Right and left lung look alike to convolutions, and without it a thousand steps do not tell them apart.
+    """
+    tissue = (hu > TISSUE_HU).float()
+    column = torch.arange(hu.shape[-1], dtype=torch.float32, device=hu.device)
+    middle = (tissue * column).sum(dim=(1, 2, 3, 4)) / tissue.sum(dim=(1, 2, 3, 4)).clamp(min=1)
+    left = ((column - middle.view(-1, 1, 1, 1, 1)) / ACROSS_VOXELS).clamp(-1, 1)
+    return torch.cat([windowed(hu), left.expand_as(hu)], 1)
 
 
 COARSER = 3
@@ -165,7 +183,12 @@ def refined(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return fine[..., : shape[0], : shape[1], : shape[2]]
 
 
-def padded(volume: Tensor, value: float) -> Tensor:
-    """Pad [N,C,D,H,W] with `value` behind the end of each axis, to sides that the network can halve."""
-    missing = [-side % STRIDE for side in reversed(volume.shape[2:])]
-    return F.pad(volume, [n for side in missing for n in (0, side)], value=value)
+COARSE_SIDE = 80
+"""Voxels of the cube that a whole chest is laid in before the coarse network sees it: group norm counts the air too."""
+
+
+def padded(volume: Tensor, value: float, least: int = STRIDE) -> Tensor:
+    """Pad [N,C,D,H,W] with `value` behind the end of each axis, to sides of `least` or more that can be halved."""
+    sides = [(side, max(side, least)) for side in reversed(volume.shape[2:])]
+    missing = [wanted + -wanted % STRIDE - side for side, wanted in sides]
+    return F.pad(volume, [n for behind in missing for n in (0, behind)], value=value)

@@ -16,7 +16,7 @@ from .job import Analysis
 from .settings import DEVICES, Parameters, Preferences, bundles
 from .translation import _
 
-_SEGMENTER, _GIVEN = "threshold", "given"
+_SEGMENTER, _GIVEN = "segmenter", "given"
 _NONE = ""
 
 
@@ -40,7 +40,7 @@ class Inputs:
         self._bundles: list[Bundle] = []
         for device, title in zip(DEVICES, (_("Automatic"), _("GPU (CUDA)"), _("CPU")), strict=True):
             ui.deviceSelector.addItem(title, device)
-        ui.maskSelector.addItem(_("Threshold segmenter (no training)"), _SEGMENTER)
+        ui.maskSelector.addItem(_("Found by the bundle's own segmenter"), _SEGMENTER)
         ui.maskSelector.addItem(_("A segmentation of the scene"), _GIVEN)
         ui.deviceSelector.setCurrentIndex(ui.deviceSelector.findData(preferences.device))
         ui.bundleFolderEdit.currentPath = preferences.bundleFolder

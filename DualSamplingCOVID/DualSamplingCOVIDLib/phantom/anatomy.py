@@ -202,7 +202,7 @@ def shape_chest(plan: BodyPlan, grid: Grid, rng: np.random.Generator, seen: Mask
     if seen is not None:
         inside &= seen
     right, left = _largest_part(inside & (x < 0)), _largest_part(inside & (x >= 0))
-    lobe, fissure = _lobes(plan, right, left, x, y, z, rng)
+    lobe, fissure = divide_lobes(plan, right, left, x, y, z, rng)
     return Chest(plan, grid, body, (x, y, z), depth, costal, cavity, heart, above, right, left, lobe, fissure)
 
 
@@ -263,7 +263,7 @@ def _largest_part(mask: Masks) -> Masks:
     return np.asarray(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
 
 
-def _lobes(
+def divide_lobes(
     plan: BodyPlan, right: Masks, left: Masks, x: Floats, y: Floats, z: Floats, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Floats]:
     """Number the lobes and measure the distance in mm to the nearest fissure."""

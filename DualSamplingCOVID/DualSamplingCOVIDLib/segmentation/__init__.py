@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..diagnosis import SegmenterCard
 from ..errors import InputError
 from .given import GivenMasks
 from .lungmask import Lungmask
@@ -16,7 +17,16 @@ from .threshold import ThresholdSegmenter
 from .totalsegmentator import TotalSegmentator
 from .vbnet import VBNetSegmenter
 
-__all__ = ["CHOICES", "DEFAULT", "GivenMasks", "Segmenter", "ThresholdSegmenter", "VBNetSegmenter", "segmenter"]
+__all__ = [
+    "CHOICES",
+    "DEFAULT",
+    "GivenMasks",
+    "Segmenter",
+    "ThresholdSegmenter",
+    "VBNetSegmenter",
+    "name_for",
+    "segmenter",
+]
 
 _NETWORKS: dict[str, Callable[[str | None], LabelNetwork]] = {
     "lungmask": Lungmask,
@@ -27,6 +37,7 @@ _NETWORKS: dict[str, Callable[[str | None], LabelNetwork]] = {
 """Those of other packages, made of what stands behind the colon; the default segmenter finds what they do not."""
 
 DEFAULT = "threshold"
+"""Who segments where nobody says, and no bundle learned with another."""
 
 CHOICES = (
     "vbnet",
@@ -39,6 +50,11 @@ CHOICES = (
     "monai:FOLDER",
 )
 """How segmenters are named; MODEL is R231, R231CovidWeb or a file of weights."""
+
+
+def name_for(card: SegmenterCard) -> str:
+    """Return the name of the segmenter that a bundle learned with, the default where only another's masks can do."""
+    return card.name if card.name in ("vbnet", "threshold") else DEFAULT
 
 
 def segmenter(name: str) -> Segmenter:

@@ -21,8 +21,9 @@ ARCHITECTURE = "vb-net"
 
 @dataclass(frozen=True)
 class Network:
-    """One of the two networks: how many `outputs` (logits), `width`, file and its SHA-256."""
+    """One of the two networks: how many `inputs` and `outputs` (logits), `width`, file and its SHA-256."""
 
+    inputs: int
     outputs: int
     width: int
     file: str
@@ -31,8 +32,8 @@ class Network:
     def __post_init__(self) -> None:
         if not weights.is_plain_name(self.file):
             raise ValueError(f"{self.file!r} is not a safetensors file of its own folder")
-        if not all(isinstance(n, int) and n > 0 for n in (self.width, self.outputs)):
-            raise ValueError(f"{self.file} has width {self.width!r} and outputs {self.outputs!r}")
+        if not all(isinstance(n, int) and n > 0 for n in (self.width, self.inputs, self.outputs)):
+            raise ValueError(f"{self.file} has inputs {self.inputs!r}, outputs {self.outputs!r}, width {self.width!r}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class TrainedSegmenter:
             BundleError: the file is missing, truncated, not safetensors or of another architecture.
         """
         path = self.folder / network.file
-        if weights.stored(path) != _expected(network.outputs, network.width):
+        if weights.stored(path) != _expected(network.inputs, network.outputs, network.width):
             raise BundleError(f"{path}: weights of another architecture than VB-Net of width {network.width}")
         return weights.read(path)
 
@@ -123,10 +124,10 @@ def _from_metadata(folder: Path, data: dict[str, Any]) -> TrainedSegmenter:
 
 
 @functools.cache
-def _expected(outputs: int, width: int) -> weights.Tensors:
+def _expected(inputs: int, outputs: int, width: int) -> weights.Tensors:
     import torch
 
-    from ..network.vbnet import WINDOWS_HU, VBNet
+    from ..network.vbnet import VBNet
 
     with torch.device("meta"):
-        return weights.expected(VBNet(len(WINDOWS_HU), outputs, width))
+        return weights.expected(VBNet(inputs, outputs, width))

@@ -6,6 +6,7 @@ Arrays are [k, j, i]; the patient's right lung lies at smaller i.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,13 +90,13 @@ class VBNetSegmenter:
     def _networks(self) -> tuple[VBNet, VBNet]:
         import torch
 
-        from ..network.vbnet import WINDOWS_HU, VBNet
+        from ..network.vbnet import VBNet
 
         device = "cuda" if self._device != "cpu" and torch.cuda.is_available() else "cpu"
         networks = []
         for described in (self._trained.coarse, self._trained.fine):
             with torch.device("meta"):
-                network = VBNet(len(WINDOWS_HU), described.outputs, described.width)
+                network = VBNet(described.inputs, described.outputs, described.width)
             network.load_state_dict(self._trained.tensors(described), assign=True)
             networks.append(network.eval().to(device))
         return networks[0], networks[1]
@@ -115,14 +116,14 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
     """
     import torch
 
-    from ..network.vbnet import coarsened, refined
+    from ..network.vbnet import COARSE_SIDE, STRIDE, coarsened, placed, refined, windowed
 
     nothing = np.zeros(hu.shape, np.float32)
     found = Found(nothing, nothing.copy(), nothing.copy())
     try:
         with torch.inference_mode():
             volume = torch.from_numpy(hu)[None, None].to(next(fine.parameters()).device)
-            seen = _asked(coarse, coarsened(volume)).cpu()
+            seen = _asked(coarse, coarsened(volume), placed, COARSE_SIDE).cpu()
             summary = torch.stack([seen[0].amax(0), torch.from_numpy(_rightness(seen[0].numpy()))])
             lung, rightness = refined(summary[None], hu.shape)[0].numpy()  # type: ignore[arg-type]
             sure = larger_than(lung > 0.5, LEAST_LUNG_ML)
@@ -131,7 +132,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             progress("segmenting lungs and infection", 0.3)
             part = _region(sure)
             k, j, i = part
-            answer = _asked(fine, volume[:, :, k, j, i])[0].cpu().numpy()
+            answer = _asked(fine, volume[:, :, k, j, i], windowed, STRIDE)[0].cpu().numpy()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
@@ -171,13 +172,16 @@ def _region(sure: BoolArray) -> tuple[slice, ...]:
     return tuple(sides)
 
 
-def _asked(network: VBNet, hu: Tensor) -> Tensor:
-    """Return the network's probabilities [1,C,D,H,W] of HU [1,1,D,H,W], whole where that is of a usual size."""
+def _asked(network: VBNet, hu: Tensor, shown: Callable[[Tensor], Tensor], least: int) -> Tensor:
+    """Return the network's probabilities [1,C,D,H,W] of HU [1,1,D,H,W], whole where that is of a usual size.
+
+    `shown` makes the network's input of the HU, padded with air to sides of `least` or more.
+    """
     import torch
 
-    from ..network.vbnet import padded, windowed
+    from ..network.vbnet import padded
 
-    volume = windowed(padded(hu, AIR_HU))
+    volume = shown(padded(hu, AIR_HU, least))
     if hu[0, 0].numel() <= WHOLE_VOXELS:
         logits = network(volume)
     else:

@@ -68,7 +68,7 @@ def monai_transforms(images: Tensor, masks: Tensor, random: torch.Generator) -> 
     changed = []
     for image, mask, seed in zip(images, masks, seeds, strict=True):
         changed.append(change.set_random_state(seed)({"image": image, "mask": mask}))
-    return tuple(torch.stack([torch.as_tensor(one[key]) for one in changed]).clamp(0, 1) for key in both)  # type: ignore[return-value]
+    return tuple(torch.stack([one[key].as_tensor() for one in changed]).clamp(0, 1) for key in both)  # type: ignore[return-value]
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

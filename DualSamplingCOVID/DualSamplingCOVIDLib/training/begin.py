@@ -26,11 +26,12 @@ def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silen
     """Check the cohort and begin a run in `folder`, or go on with what is begun there.
 
     Raises:
-        InputError: the cohort cannot be used, too few cases for the folds, or the folder's run is of another cohort,
-            of other settings, or of CTs that have changed since.
+        InputError: the cohort or the segmenter cannot be used, the cases are too few for the folds, or the folder's run
+            is of another cohort, of other settings, or of CTs that have changed since.
     """
-    cases = check_cohort(cohort)
+    given = cases = check_cohort(cohort)
     digest = hashlib.sha256(cohort.read_bytes()).hexdigest()
+    segmenter(config.segmenter)  # before anything is written
     _check_begun(folder, config, cohort, digest)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.toml", config.to_toml())
@@ -38,7 +39,7 @@ def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silen
         cases = tuple(replace(case, lungs=None, infection=None) for case in cases)
     prepared = prepare_cohort(cases, config.grid, config.segmenter, folder / "cache", progress)
     if not (folder / "run.json").exists():
-        _write_run(folder, config, cohort, digest, check_cohort(cohort), prepared)
+        _write_run(folder, config, cohort, digest, given, prepared)
     run = load_run(folder)
     _check_unchanged(run, prepared)
     return run

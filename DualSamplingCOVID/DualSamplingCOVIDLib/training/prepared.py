@@ -153,8 +153,7 @@ def _make(case: Case, spec: GridSpec, segmenter_name: str, file: Path) -> tuple[
     check_lungs(ct.image, segmentation.lungs, str(case.image))
     ready = prepare(ct.image, segmentation.lungs, spec, segmentation.infection)
     assert ready.infection is not None
-    infection = np.ceil(ready.infection * FULL_SHARE).astype(np.uint8)
-    lungs = np.rint(ready.lungs * FULL_SHARE).astype(np.uint8)
+    infection, lungs = (np.ceil(share * FULL_SHARE).astype(np.uint8) for share in (ready.infection, ready.lungs))
     image = ready.image.astype(np.float16)
     write_whole(file, lambda path: np.savez_compressed(path, image=image, infection=infection, lungs=lungs))
     return segmentation.ratio, segmentation.segmenter

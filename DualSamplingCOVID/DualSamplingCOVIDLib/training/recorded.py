@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..errors import InputError, ResourceError
+from ..errors import InputError, ResourceError, is_full
 from .fit import Step, Trainer
 from .prepared import write_whole
 from .run_folder import write_text
@@ -112,12 +112,18 @@ class RecordedTrainer(Trainer):
             ResourceError: the disk is full; the last checkpoint stays.
         """
         state = {**self.state(), "seconds": self.seconds, "settings": asdict(self.settings)}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as stream:  # a stream of our own says why it cannot be written
+                torch.save(state, stream)
+
         try:
-            write_whole(self.checkpoint, lambda path: torch.save(state, path))
-        except RuntimeError as error:  # PyTorch's writer does not say why it could not write
-            raise ResourceError(
-                f"{self.checkpoint}: cannot be written: is the disk full? The last checkpoint stays ({_line(error)})"
-            ) from None
+            write_whole(self.checkpoint, write)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            stays = "the last checkpoint stays; make room, and go on with --resume"
+            raise ResourceError(f"{self.checkpoint}: cannot be written: the disk is full; {stays}") from None
 
     def resume(self) -> None:
         """Go on from the checkpoint.

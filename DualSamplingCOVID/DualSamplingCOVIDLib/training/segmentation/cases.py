@@ -13,12 +13,16 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ...cohort import NORMAL
+from ...ct import read_ct
 from ...diagnosis import CAP, COVID
+from ...errors import InputError
 from ...parallel import spread
 from ...phantom import make_phantom
+from ...phantom.background import chest_of, healthy_of
+from ...phantom.lesions import infect
 from ...phantom.variety import Variety
 from ...progress import Progress, silent
-from ...segmentation import working_grid
+from ...segmentation import lungs, working_grid
 
 FULL_SHARE = 255
 """How a mask's share of 1 is stored."""
@@ -50,18 +54,30 @@ class SegmentationCase(NamedTuple):
 
 
 class PlannedPhantom(NamedTuple):
-    """One phantom to be made; `ratio` is None for normal lungs."""
+    """One phantom to be made; `ratio` is None for normal lungs, `background` a real CT that takes the made lesions."""
 
     seed: int
     label: str
     ratio: float | None
+    background: Path | None = None
+
+    @property
+    def file(self) -> str:
+        """Name of its case's file."""
+        return f"{self.seed:010d}{'-background' if self.background else ''}.npz"
 
 
-def plan_phantoms(amount: int, seed: int) -> tuple[PlannedPhantom, ...]:
-    """Plan phantoms to learn from: a quarter without disease, two in five of the others with very little of it."""
+def plan_phantoms(amount: int, seed: int, backgrounds: Sequence[Path] = ()) -> tuple[PlannedPhantom, ...]:
+    """Plan phantoms to learn from: a quarter without disease, two in five of the others with very little of it.
+
+    Where there are backgrounds, every second phantom is laid into one of them.
+    """
     rng = np.random.default_rng([seed, 20])
     seeds = rng.choice(2**31 - 1, amount, replace=False)
-    return tuple(_planned(int(one), rng) for one in seeds)
+    plan = [_planned(int(one), rng) for one in seeds]
+    for turn, index in enumerate(range(1, amount if backgrounds else 0, 2)):
+        plan[index] = plan[index]._replace(background=backgrounds[turn % len(backgrounds)])
+    return tuple(plan)
 
 
 def _planned(seed: int, rng: np.random.Generator) -> PlannedPhantom:
@@ -77,7 +93,7 @@ def write_cases(
 ) -> list[Path]:
     """Make the planned phantoms, in parallel; those already in `folder` are kept. Returns their files in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{one.seed:010d}.npz" for one in plan]
+    files = [folder / one.file for one in plan]
     missing = [(one, file) for one, file in zip(plan, files, strict=True) if not file.exists()]
     spread(partial(_write_phantom, variety=variety), missing, "making phantoms", progress)
     return files
@@ -112,5 +128,29 @@ def on_working_grid(ct: sitk.Image, right: sitk.Image, left: sitk.Image, infecti
 
 def _write_phantom(planned: tuple[PlannedPhantom, Path], variety: Variety) -> None:
     one, file = planned
+    if one.background is not None:
+        write_case(file, on_background(one, variety))
+        return
     phantom = make_phantom(one.seed, one.label, ratio=one.ratio, variety=variety)
     write_case(file, on_working_grid(phantom.ct, phantom.right_lung, phantom.left_lung, phantom.infection))
+
+
+def on_background(one: PlannedPhantom, variety: Variety) -> SegmentationCase:
+    """Lay made lesions into a real CT without disease, whose lungs the threshold segmenter finds.
+
+    Raises:
+        InputError: the CT cannot be read, or shows no lungs.
+    """
+    assert one.background is not None
+    grid = working_grid.from_ct(read_ct(one.background).image)
+    hu = working_grid.array(grid)
+    right, left = lungs.find(hu)
+    if not (right.any() and left.any()):
+        raise InputError(f"{one.background}: no background: it does not show both lungs")
+    kinds = np.zeros(hu.shape, np.uint8)
+    if one.ratio is not None:
+        rng = np.random.default_rng([one.seed, 10])
+        chest = chest_of(hu, right, left, working_grid.SPACING_MM, rng)
+        hu, kinds = infect(chest, healthy_of(hu, chest, rng), one.label, one.ratio, rng, variety)
+    masks = ((mask * FULL_SHARE).astype(np.uint8) for mask in (right, left, kinds > 0))
+    return SegmentationCase(np.rint(hu).astype(np.int16), *masks)

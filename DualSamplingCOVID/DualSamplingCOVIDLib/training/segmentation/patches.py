@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...network.vbnet import coarsened, windowed
+from ...network.vbnet import coarsened, placed, windowed
+from ...segmentation.working_grid import AIR_HU
 from .acquisition import acquire
 from .cases import FULL_SHARE, SegmentationCase, read_case
 
-AIR_HU = -1024.0
 ON_INFECTION = 0.45
 MARGIN_VOXELS = 12
 
 
 class Chests(Dataset[tuple[Tensor, Tensor]]):
-    """Whole chests on the coarse grid: input [2,s,s,s], and the shares of right and left lung [2,s,s,s].
+    """Whole chests on the coarse grid: input [3,s,s,s], and the shares of right and left lung [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone, so an interrupted run goes on with the very same ones. Chests are cut
     at random above, below and at the sides, as fields of view differ. The scanner's variety is drawn on the coarse
@@ -44,8 +44,8 @@ class Chests(Dataset[tuple[Tensor, Tensor]]):
         volume = coarsened(torch.from_numpy(arrays)[None])[0]
         if self.varied:
             volume = torch.cat([acquire(volume[:1], random), volume[1:]])
-        placed = _placed(volume, self.side, random)
-        return windowed(placed[None, :1])[0], placed[1:]
+        cube = _in_cube(volume, self.side, random)
+        return placed(cube[None, :1])[0], cube[1:]
 
 
 class Patches(Dataset[tuple[Tensor, Tensor]]):
@@ -98,7 +98,7 @@ def _field_of_view(case: SegmentationCase, random: torch.Generator) -> Segmentat
     return case.cut(tuple(part))
 
 
-def _placed(volume: Tensor, side: int, random: torch.Generator) -> Tensor:
+def _in_cube(volume: Tensor, side: int, random: torch.Generator) -> Tensor:
     """Lay [c,d,h,w] at a random place of a cube of `side` voxels; what is too large is cut there."""
     result = torch.zeros(len(volume), side, side, side)
     result[0] = AIR_HU

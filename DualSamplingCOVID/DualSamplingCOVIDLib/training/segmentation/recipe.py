@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...network.vbnet import STRIDE
+from ...network.vbnet import COARSE_SIDE, STRIDE
 from ...phantom.variety import FULL, Variety
 
 LEAST_PATCH = 3 * STRIDE
@@ -36,7 +36,8 @@ class Recipe:
 
     `held_out` phantoms, never learned from, choose among the `checks` looks at the fine network's averaged weights;
     `calibration` others give cut-offs, detection limit and figures. `variety` and `acquisition` (the scanner's variety
-    on every patch) are switched off in parts by the study of what matters.
+    on every patch) are switched off in parts by the study of what matters. `backgrounds` are real CTs without disease
+    that half of the phantoms are laid into.
     """
 
     phantoms: int
@@ -48,12 +49,13 @@ class Recipe:
     seed: int = 2020
     variety: Variety = field(default_factory=lambda: FULL)
     acquisition: bool = True
+    backgrounds: tuple[str, ...] = ()
 
 
 RECIPES = {
-    "cpu": Recipe(480, 32, Stage(8, 80, 2, 500), Stage(16, 96, 2, 2000)),
-    "gpu": Recipe(4000, 64, Stage(8, 80, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
-    "study": Recipe(160, 16, Stage(8, 80, 2, 250), Stage(16, 96, 2, 400), checks=2, calibration=30),
+    "cpu": Recipe(480, 32, Stage(8, COARSE_SIDE, 2, 600), Stage(16, 96, 2, 2000)),
+    "gpu": Recipe(4000, 64, Stage(8, COARSE_SIDE, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
+    "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(16, 96, 2, 400), checks=2, calibration=30),
     "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
 }
 """An hour and a half on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...network.vbnet import WINDOWS_HU, VBNet, coarsened, padded, windowed
+from ...network.vbnet import COARSE_INPUTS, COARSE_SIDE, FINE_INPUTS, VBNet, coarsened, padded, placed, windowed
 from ...progress import Progress, silent
+from ...segmentation.working_grid import AIR_HU
+from ..memory import keep_freed_memory
 from .cases import FULL_SHARE, SegmentationCase, plan_phantoms, read_case, write_cases
 from .fit import Fit, Fitted, SegmentationLoss
 from .patches import Chests, Patches
@@ -42,7 +44,8 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
         InputError: `folder` holds another recipe's work, or a checkpoint that cannot be read.
     """
     _claim(folder, recipe)
-    plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed)
+    keep_freed_memory()
+    plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed, [Path(file) for file in recipe.backgrounds])
     start = time.perf_counter()
     files = write_cases(folder / "cases", plan, recipe.variety, progress)
     seconds = time.perf_counter() - start
@@ -73,7 +76,7 @@ def _fit_coarse(
     stage = recipe.coarse
     torch.manual_seed(recipe.seed)
     samples = Chests(learned, stage.patch, stage.steps * stage.batch, recipe.seed, recipe.acquisition)
-    network = VBNet(len(WINDOWS_HU), 2, stage.width)
+    network = VBNet(COARSE_INPUTS, 2, stage.width)
     loss = SegmentationLoss((1.0, 1.0))
     fit = Fit("the coarse network", network, samples, stage, loss, folder / "coarse.checkpoint", device, workers)
     return fit.run(lambda network: _coarse_score(network, held_out, device), recipe.checks, progress)
@@ -91,7 +94,7 @@ def _fit_fine(
     stage = recipe.fine
     torch.manual_seed(recipe.seed + 1)
     samples = Patches(learned, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
-    network = VBNet(len(WINDOWS_HU), 2, stage.width)
+    network = VBNet(FINE_INPUTS, 2, stage.width)
     loss = SegmentationLoss((1.0, MISSED_INFECTION))
     fit = Fit("the fine network", network, samples, stage, loss, folder / "fine.checkpoint", device, workers)
     return fit.run(lambda network: _fine_score(network, held_out, device), recipe.checks, progress)
@@ -105,7 +108,8 @@ def _coarse_score(network: nn.Module, files: Sequence[Path], device: torch.devic
         case = read_case(file)
         truth = coarsened(torch.from_numpy(np.stack([case.right, case.left])[None].astype(np.float32) / FULL_SHARE))
         hu = coarsened(torch.from_numpy(case.hu.astype(np.float32))[None, None])
-        found = _answer(network, hu, device)
+        found = _answer(network, padded(hu, AIR_HU, COARSE_SIDE), device, placed)
+        found = found[..., : hu.shape[2], : hu.shape[3], : hu.shape[4]]
         scores += [_dice(found[0, side] > 0.5, truth[0, side] > 0.5) for side in (0, 1)]
     return float(np.mean(scores))
 
@@ -118,7 +122,7 @@ def _fine_score(network: nn.Module, files: Sequence[Path], device: torch.device)
         case = read_case(file)
         part = _round_the_lungs(case)
         hu = torch.from_numpy(case.hu[part].astype(np.float32))[None, None]
-        found = _answer(network, hu, device)[0] > 0.5
+        found = _answer(network, hu, device, windowed)[0] > 0.5
         inside = torch.from_numpy(case.lungs[part] > FULL_SHARE // 2)
         infected = torch.from_numpy(case.infection[part] > FULL_SHARE // 2)
         lungs.append(_dice(found[0], inside))
@@ -129,10 +133,10 @@ def _fine_score(network: nn.Module, files: Sequence[Path], device: torch.device)
     return float(np.mean(lungs) + np.mean(infections or [0.0]) - NORMAL_WEIGHT * np.mean(false or [0.0]))
 
 
-def _answer(network: nn.Module, hu: Tensor, device: torch.device) -> Tensor:
-    """Probabilities [1,C,D,H,W] of HU [1,1,D,H,W], on the CPU."""
+def _answer(network: nn.Module, hu: Tensor, device: torch.device, shown: Callable[[Tensor], Tensor]) -> Tensor:
+    """Probabilities [1,C,D,H,W] of HU [1,1,D,H,W], on the CPU; `shown` makes the network's input of them."""
     shape = hu.shape[2:]
-    logits = network(windowed(padded(hu.to(device), -1024.0)))
+    logits = network(shown(padded(hu.to(device), AIR_HU)))
     return torch.sigmoid(logits.float())[..., : shape[0], : shape[1], : shape[2]].cpu()
 
 

@@ -1,0 +1,89 @@
+"""`train-segmenter`: from nothing to a segmenter in one command, resumed where it was interrupted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from DualSamplingCOVIDLib import __main__, __version__
+from DualSamplingCOVIDLib.diagnosis import COVID, CutOffs, SegmenterCard
+from DualSamplingCOVIDLib.phantom import NORMAL
+from DualSamplingCOVIDLib.segmentation import segmenter, trained
+from DualSamplingCOVIDLib.training.segmentation import calibrate, recipe
+from DualSamplingCOVIDLib.training.segmentation.fit import Fit
+from DualSamplingCOVIDLib.training.segmentation.recipe import Recipe, Stage
+
+TINY = Recipe(3, 2, Stage(8, 48, 1, 3), Stage(8, 48, 1, 3), checks=1, calibration=6)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(recipe.RECIPES, "trial", TINY)
+
+
+def _run(output: Path, *options: str) -> int:
+    return __main__.main(
+        ["train-segmenter", "--recipe", "trial", "--output", str(output), "--progress", "none", *options]
+    )
+
+
+FOUND = [
+    *(calibrate.Measured(NORMAL, 0.0, ratio, 0.99, 0.0) for ratio in (0.0, 0.0, 0.0004, 0.001)),
+    *(calibrate.Measured(COVID, ratio, 1.1 * ratio, 0.98, 0.8) for ratio in (0.0008, 0.002, 0.004, 0.01, 0.02, 0.1)),
+]
+
+
+def test_one_command_makes_a_segmenter_that_segments(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "measure", lambda *_, **__: FOUND)
+    assert _run(tmp_path / "taught", "--work", str(tmp_path / "work"), "--without", "vessels") == 0
+    assert len(list((tmp_path / "work" / "cases").iterdir())) == 5
+    found = trained.load(tmp_path / "taught")
+    assert found.evaluation["command"].endswith("--recipe trial --seed 2020 --without vessels")
+    assert found.evaluation["recipe"]["variety"]["vessels"] is False
+    assert found.evaluation["held_out"]["normal_ratio_largest"] == 0.001
+    assert found.card.version.startswith(f"{__version__}-")
+    assert found.card.detection_limit == pytest.approx(0.00091)
+    assert 0.0011 < found.card.cut_offs.minimal < found.card.cut_offs.small < found.card.cut_offs.large < 0.11
+    assert segmenter(f"vbnet:{tmp_path / 'taught'}").card == found.card
+
+
+def test_the_same_work_folder_gives_the_same_weights_without_learning_again(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "measure", lambda *_, **__: FOUND)
+    options = ("--work", str(tmp_path / "work"))
+    assert _run(tmp_path / "first", *options) == 0
+    monkeypatch.setattr(Fit, "step", lambda *_: pytest.fail("a step was taken"))
+    assert _run(tmp_path / "second", *options) == 0
+    one, other = (trained.load(tmp_path / name) for name in ("first", "second"))
+    assert (one.coarse.sha256, one.fine.sha256) == (other.coarse.sha256, other.fine.sha256)
+
+
+def test_figures_by_hand() -> None:
+    figures = calibrate.figures(FOUND)
+    assert (figures["phantoms"], figures["normal"], figures["below_0.005"]) == (10, 4, 3)
+    assert figures["lung_dice"] == pytest.approx((4 * 0.99 + 6 * 0.98) / 10)
+    assert figures["infection_dice"] == 0.8
+    assert figures["normal_ratio_median"] == 0.0002
+    with pytest.raises(ValueError, match="normal"):
+        calibrate.calibrated(SegmenterCard("x", "1", CutOffs(), 0.0), FOUND[4:])
+
+
+def test_work_of_another_seed_is_not_mixed_in(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "recipe.json").write_text(json.dumps({"seed": 1}))
+    assert _run(tmp_path / "taught", "--work", str(tmp_path / "work")) == 3
+    assert "recipe.json: of another recipe or seed" in capsys.readouterr().err
+    assert not (tmp_path / "taught").exists()
+
+
+def test_an_empty_folder_of_backgrounds_is_named(
+    tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "normals").mkdir()
+    assert _run(tmp_path / "taught", "--backgrounds", str(tmp_path / "normals")) == 3
+    assert "normals: holds no CT" in capsys.readouterr().err
