@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
-from DualSamplingCOVIDLib.cohort import COLUMNS, Case, read_cohort, write_cohort_csv
+from DualSamplingCOVIDLib.cohort import COLUMNS, Case, check_cohort, read_cohort, write_cohort_csv
 from DualSamplingCOVIDLib.errors import InputError
 
 HEADER = ",".join(COLUMNS)
@@ -118,3 +119,53 @@ def test_a_written_cohort_is_read_back_and_may_move_with_its_folder(a_folder: Pa
     assert read_cohort(path) == cases
     assert str(a_folder) not in path.read_text(encoding="utf-8")
     assert [p.name for p in a_folder.glob("*.partial")] == []
+
+
+def _volume(path: Path, size: tuple[int, int, int] = (12, 11, 10), origin: float = 0.0) -> None:
+    image = sitk.Image(size, sitk.sitkUInt8)
+    image.SetOrigin((origin, 0.0, 0.0))
+    sitk.WriteImage(image, path)
+
+
+@pytest.mark.parametrize("suffix", ["nii.gz", "nrrd", "mha"])
+def test_a_sound_cohort_passes_the_thorough_check(tmp_path: Path, suffix: str) -> None:
+    for name in ("a", "lungs"):
+        _volume(tmp_path / f"{name}.{suffix}")
+    (tmp_path / "dicom" / "series").mkdir(parents=True)
+    (tmp_path / "dicom" / "series" / "1").write_bytes(bytes(128) + b"DICM")
+    path = written(tmp_path, f"a,p1,a.{suffix},COVID-19,lungs.{suffix},,,,,", "b,p2,dicom,CAP,,,,,,test")
+    assert check_cohort(path) == read_cohort(path)
+
+
+def test_the_thorough_check_names_labels_headers_and_geometry_with_their_lines(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _volume(tmp_path / f"{name}.nrrd")
+    _volume(tmp_path / "moved.nrrd", origin=0.2)
+    _volume(tmp_path / "small.nrrd", (12, 11, 9))
+    (tmp_path / "broken.nii.gz").write_bytes(b"not this")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").touch()
+    path = written(
+        tmp_path,
+        "a,p1,a.nrrd,COVID-19,moved.nrrd,small.nrrd,,,,",
+        "b,p1,b.nrrd,CAP,,broken.nii.gz,,,,",
+        "c,p2,broken.nii.gz,CAP,a.nrrd,,,,,",
+        "d,p3,empty,CAP,none.nrrd,,,,,",
+        "e,p4,text.txt,CAP,,text.txt,,,,",
+    )
+    with pytest.raises(InputError) as error:
+        check_cohort(path)
+    text = str(error.value)
+    assert text.startswith(f"{path}: line 2: ") and "\n" not in text
+    for problem in (
+        f"line 2: lungs {tmp_path / 'moved.nrrd'}: the mask's geometry differs",
+        f"line 2: infection {tmp_path / 'small.nrrd'}: the mask's geometry differs",
+        "line 3: patient 'p1' is labelled CAP, but COVID-19 on line 2",
+        f"line 3: infection {tmp_path / 'broken.nii.gz'}: damaged",
+        f"line 4: image {tmp_path / 'broken.nii.gz'}: damaged",
+        f"line 5: image {tmp_path / 'empty'}: no DICOM",
+        "line 5: lungs none.nrrd is not a file",
+        f"line 6: image {tmp_path / 'text.txt'}: no DICOM",
+        f"line 6: infection {tmp_path / 'text.txt'}: not a NIfTI",
+    ):
+        assert problem in text

@@ -9,13 +9,13 @@ import pytest
 LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSamplingCOVIDLib"
 FLOORS = (
     {"errors", "progress", "resources", "segments"},
-    {"parallel"},
-    {"diagnosis"},
+    {"diagnosis", "parallel"},
     {"ct", "diagnosis_folder", "summary", "weights"},
     {"network"},
-    {"segmentation", "preprocessing", "cohort"},
+    {"segmentation", "preprocessing", "cohort", "run_folder"},
     {"bundle", "ensemble", "phantom"},
-    {"analysis", "evaluation", "report", "scene"},
+    {"evaluation"},
+    {"analysis", "report", "scene"},
     {"training"},
     {"commands"},
     {"__main__"},

@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
         return 0
     except KeyboardInterrupt:
-        return _end(options, CANCELLED, CANCELLED_LINE)
+        return _end(options, CANCELLED, getattr(options, "cancelled", CANCELLED_LINE))
     except Exception as error:
         if interrupted:  # an import that is interrupted says that it failed
-            return _end(options, CANCELLED, CANCELLED_LINE)
+            return _end(options, CANCELLED, getattr(options, "cancelled", CANCELLED_LINE))
         failure = _for_a_person(error)
         if failure.status == UserError.status and sys.flags.dev_mode:
             raise
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Importing takes long enough to be interrupted.
-    from .commands import analyze, bundle, fit, phantom, report, segment, train_segmenter
+    from .commands import analyze, bundle, cross_validate, evaluate, fit, phantom, report, segment, train_segmenter
 
     parser = argparse.ArgumentParser(
         prog="dualsampling-covid",
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (analyze, report, segment, phantom, train_segmenter, fit, bundle):
+    for command in (analyze, report, segment, phantom, train_segmenter, fit, cross_validate, evaluate, bundle):
         command.register(subparsers)
     return parser
 

@@ -80,7 +80,7 @@ def analyze(
         findings=findings + mismatch,
         bundle=bundle.card,
         ct_sha256=ct.sha256,
-        software=_software(),
+        software=software(),
     )
 
 
@@ -194,7 +194,8 @@ def _mean_image(images: list[sitk.Image]) -> sitk.Image:
     return total / float(len(images))
 
 
-def _software() -> tuple[tuple[str, str], ...]:
+def software() -> tuple[tuple[str, str], ...]:
+    """Return names and versions of what computes."""
     import torch
 
     return (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ def read_metadata(folder: Path) -> Bundle:
 
 def save_bundle(
     folder: Path,
-    networks: list[tuple[Member, dict[str, Tensor]]],
+    networks: Iterable[tuple[Member, dict[str, Tensor]]],
     card: BundleCard,
     grid: GridSpec,
     segmenter: SegmenterCard,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .ct import header_problems
 from .diagnosis import CAP, COVID
 from .errors import InputError
 
@@ -53,13 +54,39 @@ def read_cohort(path: Path) -> tuple[Case, ...]:
     Raises:
         InputError: one line that names the file and every problem with its line number.
     """
+    cases, problems = _read(path)
+    return _whole(path, cases, problems)
+
+
+def check_cohort(path: Path) -> tuple[Case, ...]:
+    """Read a cohort that something long is to be done with: also one label a patient, and every file's header.
+
+    Raises:
+        InputError: as `read_cohort`; CTs and masks that cannot be read or do not fit each other are named as well.
+    """
+    cases, problems = _read(path)
+    labels: dict[str, tuple[str, int]] = {}
+    for line, case in cases:
+        label, first = labels.setdefault(case.patient_id, (case.label, line))
+        if case.patient_id and label != case.label:
+            text = f"patient {case.patient_id!r} is labelled {case.label}, but {label} on line {first}"
+            problems.append((line, text))
+        masks = {"lungs": case.lungs, "infection": case.infection}
+        present = {name: mask for name, mask in masks.items() if mask is not None and mask.is_file()}
+        if case.image.exists():
+            problems += [(line, text) for text in header_problems(case.image, present)]
+    return _whole(path, cases, problems)
+
+
+def _read(path: Path) -> tuple[list[tuple[int, Case]], list[tuple[int, str]]]:
+    """Return the cases and the problems of a cohort file, both with their lines."""
     try:
         rows, problems = _rows(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from None
-    cases: list[Case] = []
+    cases: list[tuple[int, Case]] = []
     lines: dict[str, int] = {}
     splits: dict[str, tuple[str, int]] = {}
     for line, row in rows:
@@ -71,13 +98,18 @@ def read_cohort(path: Path) -> tuple[Case, ...]:
         split, first = splits.setdefault(case.patient_id, (case.split, line))
         if case.patient_id and split != case.split:
             wrong.append(f"patient {case.patient_id!r} is in split {case.split!r}, but in {split!r} on line {first}")
-        problems += [f"line {line}: {text}" for text in wrong]
-        cases.append(case)
-    if not problems and not cases:
-        problems.append("no cases")
+        problems += [(line, text) for text in wrong]
+        cases.append((line, case))
+    return cases, problems
+
+
+def _whole(path: Path, cases: list[tuple[int, Case]], problems: list[tuple[int, str]]) -> tuple[Case, ...]:
+    """Return the cases where nothing is wrong."""
     if problems:
-        raise InputError(f"{path}: " + "; ".join(problems))
-    return tuple(cases)
+        raise InputError(f"{path}: " + "; ".join(f"line {line}: {text}" for line, text in sorted(problems)))
+    if not cases:
+        raise InputError(f"{path}: no cases")
+    return tuple(case for _, case in cases)
 
 
 def write_cohort_csv(path: Path, cases: Iterable[Case]) -> None:
@@ -91,23 +123,24 @@ def write_cohort_csv(path: Path, cases: Iterable[Case]) -> None:
     os.replace(partial, path)
 
 
-def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[tuple[int, str]]]:
     """Return the numbered rows that can be read as cases, and the problems of those that cannot."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, strict=True)
         header = [name.strip() for name in next(reader, [])]
         missing = [name for name in REQUIRED if name not in header]
         if missing:
-            return [], [f"line 1: no column {', '.join(missing)}"]
+            return [], [(1, f"no column {', '.join(missing)}")]
         twice = [name for name in COLUMNS if header.count(name) > 1]
         if twice:
-            return [], [f"line 1: column {', '.join(twice)} more than once"]
-        rows, problems = [], []
+            return [], [(1, f"column {', '.join(twice)} more than once")]
+        rows: list[tuple[int, dict[str, str]]] = []
+        problems = []
         for fields in reader:
             if not any(field.strip() for field in fields):
                 continue
             if len(fields) != len(header):
-                problems.append(f"line {reader.line_num}: {len(fields)} fields, the header has {len(header)}")
+                problems.append((reader.line_num, f"{len(fields)} fields, the header has {len(header)}"))
                 continue
             values = dict(zip(header, (field.strip() for field in fields), strict=True))
             rows.append((reader.line_num, values))

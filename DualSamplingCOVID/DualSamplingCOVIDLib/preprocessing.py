@@ -81,11 +81,12 @@ class NetworkInput:
     """What a network sees of one CT, float32 [k, j, i] on `grid`.
 
     `image` is the windowed CT in [0, 1], exactly 0 outside the lungs; `infection` is the share of each cell's volume
-    that is infected (the target M of Eq. 3), or None where no mask was given.
+    that is infected (the target M of Eq. 3), or None where no mask was given; `lungs` is the share that is lung.
     """
 
     image: Array
     infection: Array | None
+    lungs: Array
     grid: NetworkGrid
 
 
@@ -143,7 +144,7 @@ def prepare(ct: sitk.Image, lungs: sitk.Image, spec: GridSpec, infection: sitk.I
         infected = (sitk.GetArrayFromImage(_canonical(infection, region)) != 0) & inside
         target = resample(infected.astype(np.float32), lungs, grid, smooth=not _is_aligned(lungs))
         target = np.clip(target, 0.0, 1.0)
-    return NetworkInput(np.clip(image, 0.0, 1.0), target, grid)
+    return NetworkInput(np.clip(image, 0.0, 1.0), target, np.clip(share, 0.0, 1.0), grid)
 
 
 def _aligned(values: Array, frame: sitk.Image, grid: NetworkGrid, smooth: bool) -> Array:

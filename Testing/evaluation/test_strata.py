@@ -1,4 +1,4 @@
-"""Groups by infection ratio, refitted cut-offs, and intervals by patient."""
+"""Groups by infection ratio, and refitted cut-offs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from DualSamplingCOVIDLib.diagnosis import CutOffs
-from DualSamplingCOVIDLib.evaluation.metrics import Confusion, auc
+from DualSamplingCOVIDLib.evaluation.metrics import Confusion
 from DualSamplingCOVIDLib.evaluation.strata import (
     PAPER_PROPORTIONS,
     Proportions,
     by_stratum,
     fit_cut_offs,
-    patient_bootstrap,
     proportions,
     strata_of,
 )
@@ -34,34 +33,6 @@ def test_each_group_has_its_own_counts_and_figures() -> None:
     assert small.confusion == Confusion(0, 1, 1, 0) and small.scores.auc == 0.0
     assert medium.confusion == Confusion(1, 0, 0, 1) and medium.scores.auc == 1.0
     assert large.scores.sensitivity == 1.0 and math.isnan(large.scores.specificity)
-
-
-def predictions(patients: int, scans: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Return scans that repeat their patient's probability exactly."""
-    rng = np.random.default_rng(5)
-    covid = np.arange(patients) % 2 == 0
-    p = np.clip(0.5 + 0.15 * np.where(covid, 1, -1) + rng.normal(0, 0.2, patients), 0, 1)
-    return np.repeat(p, scans), np.repeat(covid, scans), list(np.repeat(np.arange(patients), scans))
-
-
-def test_repeated_scans_do_not_narrow_the_interval() -> None:
-    single, repeated = predictions(40, 1), predictions(40, 6)
-    one = patient_bootstrap(auc, *single, resamples=300)
-    six = patient_bootstrap(auc, *repeated, resamples=300)
-    naive = patient_bootstrap(auc, repeated[0], repeated[1], range(240), resamples=300)
-    assert one.estimate == pytest.approx(six.estimate)
-    assert (six.low, six.high) == pytest.approx((one.low, one.high))
-    assert naive.high - naive.low < 0.6 * (six.high - six.low)
-    assert one.low < one.estimate < one.high
-
-
-def test_the_interval_is_repeatable_and_skips_undefined_draws() -> None:
-    p, covid, patients = [0.9, 0.2, 0.4], [True, False, False], ["a", "b", "c"]
-    first = patient_bootstrap(auc, p, covid, patients, resamples=100, seed=4)
-    assert first == patient_bootstrap(auc, p, covid, patients, resamples=100, seed=4)
-    assert 0 < first.resamples < 100
-    none = patient_bootstrap(auc, [0.9], [True], ["a"], resamples=10)
-    assert none.resamples == 0 and math.isnan(none.low)
 
 
 def test_fitted_cut_offs_give_a_cohort_the_papers_strata() -> None:

@@ -1,8 +1,9 @@
 """Mirrored and shifted copies: image and mask move together, and nothing comes in from the other side."""
 
+import pytest
 import torch
 
-from DualSamplingCOVIDLib.training.augmentation import MOST_VOXELS, mirror_and_shift
+from DualSamplingCOVIDLib.training.augmentation import AUGMENTATIONS, MOST_VOXELS, mirror_and_shift
 
 
 def _copies(image: torch.Tensor, count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,3 +39,28 @@ def test_what_leaves_on_one_side_does_not_come_in_on_the_other() -> None:
 def test_the_same_state_gives_the_same_copies() -> None:
     image = torch.rand(1, 1, 8, 8, 8)
     assert torch.equal(_copies(image)[0], _copies(image)[0])
+
+
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+def test_every_augmentation_repeats_stays_in_range_and_moves_mask_with_image(name: str) -> None:
+    pytest.importorskip("monai")
+    image = torch.zeros(2, 1, 24, 26, 30)
+    image[:, :, 8:14, 10:16, 6:12] = 1.0
+    images, masks = AUGMENTATIONS[name](image, image.clone(), _seeded())
+    again, _ = AUGMENTATIONS[name](image, image.clone(), _seeded())
+    assert torch.equal(images, again) and images.shape == masks.shape == image.shape
+    assert type(images) is torch.Tensor and float(images.min()) >= 0 and float(images.max()) <= 1
+    assert ((images > 0.5) == (masks > 0.5)).float().mean() > 0.99
+    assert torch.equal(images, image) == (name == "none")
+
+
+def test_monai_bends_the_contrast_of_the_image_and_leaves_air_and_mask_alone() -> None:
+    pytest.importorskip("monai")
+    image = torch.zeros(16, 1, 20, 20, 20)
+    image[:, :, 6:14, 6:14, 6:14] = 0.5
+    image[:, :, 9:11, 9:11, 9:11] = 1.0
+    images, masks = AUGMENTATIONS["monai"](image, (image > 0).float(), _seeded())
+    assert float(images[masks == 0].abs().max()) == 0
+    medians = torch.stack([case[mask > 0.99].median() for case, mask in zip(images, masks, strict=True)])
+    changed = int(((medians - 0.5).abs() > 1e-3).sum())
+    assert 1 <= changed <= 12

@@ -90,7 +90,7 @@ def test_the_learning_rate_takes_its_course(tmp_path: Path, schedule: str, rates
     seen = []
     for _ in range(SETTINGS["epochs"]):
         seen.append(trainer.optimiser.param_groups[0]["lr"] / SETTINGS["learning_rate"])
-        trainer.step([0, 1, 2, 3])
+        trainer.step([0, 1, 2, 3], trainer.load([[0, 1, 2, 3]]))
     if rates is None:
         assert max(seen) <= 1.0 and seen[-1] < 0.2 * max(seen)
     else:
@@ -99,7 +99,7 @@ def test_the_learning_rate_takes_its_course(tmp_path: Path, schedule: str, rates
 
 def test_augmented_cases_still_teach_and_repeat(tmp_path: Path) -> None:
     training, validation = _dataset(tmp_path, 16, 1), _dataset(tmp_path, 8, 2)
-    settings = Settings(augment=True, schedule="one-cycle", **SETTINGS)
+    settings = Settings(augmentation="mirror-and-shift", schedule="one-cycle", **SETTINGS)
     first, second = (Trainer(settings, training, validation, CutOffs(), CPU).fit() for _ in range(2))
     assert first.best.validation_auc >= 0.9
     assert first.history == second.history

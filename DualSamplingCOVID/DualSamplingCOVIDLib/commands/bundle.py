@@ -1,30 +1,65 @@
-"""`bundle show|check DIR`: what a bundle holds, and whether it can be used."""
+"""`bundle show|check DIR`, `bundle export RUN`: what a bundle holds, whether it is sound, and one made of a run."""
 
 import argparse
 import json
 from pathlib import Path
 
 from ..bundle import Bundle, load_bundle
+from . import arguments, output, reporter
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add this subcommand."""
-    parser = subparsers.add_parser("bundle", help="show or check a bundle", description=__doc__)
-    parser.add_argument("action", choices=("show", "check"))
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.set_defaults(run=run)
+    """Add this subcommand with its actions."""
+    parser = subparsers.add_parser("bundle", help="show, check or export a bundle", description=__doc__)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, action, explained in (
+        ("show", show, "print what a bundle holds"),
+        ("check", check, "say whether a bundle is sound"),
+    ):
+        own = actions.add_parser(name, help=explained)
+        own.add_argument("folder", type=Path, metavar="DIR")
+        own.set_defaults(run=action)
+    own = actions.add_parser("export", help="make a bundle of a run of cross-validate")
+    own.add_argument("run_folder", type=Path, metavar="RUN")
+    own.add_argument("--output", type=Path, required=True, metavar="DIR", help="the bundle")
+    own.add_argument("--name", help="what the bundle is called (the output's name)")
+    own.add_argument("--evaluation", type=Path, metavar="FILE", help="evaluation.json, as `evaluate` writes it")
+    own.add_argument(
+        "--fold", type=arguments.seed, action="append", metavar="K", help="of this fold alone; more than once for more"
+    )
+    reporter.add_argument(own)
+    own.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    own.set_defaults(run=export)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Load the bundle, hashes included, and print its card or that it is sound."""
+def show(options: argparse.Namespace) -> None:
+    """Load the bundle, hashes included, and print its card."""
+    print(_card(load_bundle(options.folder)))
+
+
+def check(options: argparse.Namespace) -> None:
+    """Load the bundle, hold each member against its network, and print that it is sound."""
     bundle = load_bundle(options.folder)
-    if options.action == "check":
-        bundle.check_members()
-        for member in bundle.members:
-            bundle.weights(member)
-        print(f"{options.folder}: sound ({len(bundle.members)} members)")
-    else:
-        print(_card(bundle))
+    bundle.check_members()
+    for member in bundle.members:
+        bundle.weights(member)
+    print(f"{options.folder}: sound ({len(bundle.members)} members)")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Make a bundle of the best weights of a run's finished folds, with a model card."""
+    from ..training.export import export_bundle, read_evaluation
+
+    output.check(options.output, options.overwrite, options.run_folder, options.evaluation)
+    evaluation = read_evaluation(options.evaluation) if options.evaluation else None
+    name = options.name or options.output.resolve().name
+    with output.whole(options.output, options.overwrite) as folder:
+        made = export_bundle(options.run_folder, folder / "bundle", name, evaluation, options.fold, options.progress)
+        for file in (folder / "bundle").iterdir():
+            file.rename(folder / file.name)
+        (folder / "bundle").rmdir()
+        options.progress("done", 1.0)
+    print(f"{options.output}: {len(made.members)} members (research use only)")
 
 
 def _card(bundle: Bundle) -> str:
@@ -37,7 +72,11 @@ def _card(bundle: Bundle) -> str:
         f"network grid:  {bundle.grid.shape_kji} voxels (k, j, i) of {bundle.grid.spacing_xyz} mm (x, y, z)",
         f"segmenter:     {segmenter.name} {segmenter.version}, cut-offs {cut_offs.minimal} / {cut_offs.small} / "
         f"{cut_offs.large}, detection limit {segmenter.detection_limit}",
-        *(f"member:        {m.name}: {m.kind}, {m.sampling} sampling, width {m.width}" for m in bundle.members),
+        *(
+            f"member:        {m.name}: {m.kind}, {m.sampling} sampling, width {m.width}"
+            + ("" if m.fold is None else f", fold {m.fold}")
+            for m in bundle.members
+        ),
         "evaluation:    " + json.dumps(bundle.evaluation),
     ]
     return "\n".join(lines)

@@ -84,7 +84,17 @@ def make_bundle(folder: Path, work: Path, learning: int, held_out: int, epochs: 
     networks, logits, best = [], {}, {}
     for name, sampling, kind in MODELS:
         settings = Settings(
-            sampling, kind, WIDTH, epochs, 8, 8, learning_rate=3e-3, schedule="one-cycle", augment=True, seed=7
+            sampling,
+            kind,
+            WIDTH,
+            epochs,
+            batch=8,
+            micro_batch=8,
+            learning_rate=3e-3,
+            schedule="one-cycle",
+            augmentation="mirror-and-shift",
+            mixed_precision=False,
+            seed=7,
         )
         trainer = Trainer(settings, training, validation, card.cut_offs, device)
         fitted = trainer.fit(progress)

@@ -100,7 +100,7 @@ def _mask_voxels(path: Path, like: sitk.Image) -> np.ndarray:
     if path.is_dir():
         raise InputError(f"{path}: a folder, where a mask file was expected")
     mask = _read_volume(path)
-    if not _same_grid(mask, like):
+    if not same_grid(mask, like):
         raise InputError(f"{path}: the mask's geometry differs from the CT's")
     values = sitk.GetArrayViewFromImage(mask)
     if not np.isfinite(values).all():
@@ -114,6 +114,11 @@ def _image_like(voxels: np.ndarray, like: sitk.Image) -> sitk.Image:
     return result
 
 
+def is_volume(path: Path) -> bool:
+    """Whether the name is that of a volume in a file format other than DICOM."""
+    return path.name.lower().endswith(_SUFFIXES)
+
+
 def _is_dicom_file(path: Path) -> bool:
     try:
         return is_dicom(path)
@@ -123,7 +128,7 @@ def _is_dicom_file(path: Path) -> bool:
 
 def _read_volume(path: Path) -> sitk.Image:
     """Read a 3D scalar image in a file format other than DICOM."""
-    if not path.name.lower().endswith(_SUFFIXES):
+    if not is_volume(path):
         raise InputError(f"{path}: not a DICOM, NIfTI, NRRD or MetaImage file")
     if path.name.lower().endswith((".nii", ".nii.gz")):
         check_nifti(path)
@@ -134,7 +139,7 @@ def _read_volume(path: Path) -> sitk.Image:
             header = sitk.ImageFileReader()
             header.SetFileName(str(path))
             header.ReadImageInformation()
-            _check_header(path, header)
+            check_header(path, header)
             image = header.Execute()
     except RuntimeError as error:
         text = str(error).lower()
@@ -145,7 +150,8 @@ def _read_volume(path: Path) -> sitk.Image:
     return image
 
 
-def _check_header(path: Path, header: sitk.ImageFileReader) -> None:
+def check_header(path: Path, header: sitk.ImageFileReader) -> None:
+    """Refuse with an InputError what a volume's header says is no single CT or mask."""
     size = header.GetSize()
     if header.GetNumberOfComponents() != 1:
         raise InputError(f"{path}: {header.GetNumberOfComponents()} values a voxel (color or vector), not a CT")
@@ -185,16 +191,16 @@ def _in_hounsfield_range(image: sitk.Image) -> sitk.Image:
     return result
 
 
-def _same_grid(one: sitk.Image, other: sitk.Image) -> bool:
-    if one.GetSize() != other.GetSize():
+def same_grid(one: sitk.Image | sitk.ImageFileReader, other: sitk.Image | sitk.ImageFileReader) -> bool:
+    """Whether two images, or headers of images, have as many voxels and their corners at the same places."""
+    if one.GetSize()[:3] != other.GetSize()[:3]:
         return False
-    corners = itertools.product(*((0, count - 1) for count in other.GetSize()))
-    return all(
-        np.allclose(
-            one.TransformIndexToPhysicalPoint(corner),
-            other.TransformIndexToPhysicalPoint(corner),
-            rtol=0,
-            atol=_SAME_PLACE_MM,
-        )
-        for corner in corners
-    )
+    return bool(np.allclose(_corners_mm(one), _corners_mm(other), rtol=0, atol=_SAME_PLACE_MM))
+
+
+def _corners_mm(image: sitk.Image | sitk.ImageFileReader) -> np.ndarray:
+    """Return the places [8, 3] of the corner voxels' centres."""
+    dimension = len(image.GetSize())
+    axes = np.array(image.GetDirection()).reshape(dimension, dimension)[:3, :3] * image.GetSpacing()[:3]
+    corners = itertools.product(*((0, count - 1) for count in image.GetSize()[:3]))
+    return np.array(list(corners)) @ axes.T + image.GetOrigin()[:3]

@@ -99,10 +99,16 @@ def confusion(probabilities: ArrayLike, is_covid: ArrayLike) -> Confusion:
 
 def auc(probabilities: ArrayLike, is_covid: ArrayLike) -> float:
     """Return the area under the ROC curve; NaN where only one class is present."""
-    from sklearn.metrics import roc_auc_score
+    return area(*_checked(probabilities, is_covid))
 
-    p, covid = _checked(probabilities, is_covid)
-    return float(roc_auc_score(covid, p)) if covid.any() and not covid.all() else math.nan
+
+def area(values: NDArray[np.float64], covid: NDArray[np.bool_]) -> float:
+    """Return the share of (COVID-19, CAP) pairs of which the COVID-19 case has the greater value; a tie is one half."""
+    caps, covids = np.sort(values[~covid]), values[covid]
+    if not len(caps) or not len(covids):
+        return math.nan
+    below, not_above = np.searchsorted(caps, covids, "left"), np.searchsorted(caps, covids, "right")
+    return float((below.sum() + not_above.sum()) / (2 * len(caps) * len(covids)))
 
 
 def scores(probabilities: ArrayLike, is_covid: ArrayLike) -> Scores:

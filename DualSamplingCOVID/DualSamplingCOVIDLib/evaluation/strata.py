@@ -1,21 +1,16 @@
-"""Results by infection ratio (Table III), cut-offs for other segmenters, and intervals that respect patients."""
+"""Results by infection ratio (Table III), and cut-offs for other segmenters."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..diagnosis import CutOffs
 from .metrics import Confusion, Scores, confusion, scores
 
 STRATA = ("small", "medium", "large")
-
-Metric = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
-"""(probabilities [case], truth [case]) -> figure; NaN where it is not defined."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +20,6 @@ class StratumScores:
     stratum: str
     scores: Scores
     confusion: Confusion
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure and its bootstrap interval; `resamples` counts those in which the figure was defined."""
-
-    estimate: float
-    low: float
-    high: float
-    resamples: int
 
 
 @dataclass(frozen=True)
@@ -81,46 +66,6 @@ def by_stratum(
         )
         for name in STRATA
     )
-
-
-def patient_bootstrap(
-    metric: Metric,
-    probabilities: ArrayLike,
-    is_covid: ArrayLike,
-    patients: Sequence[Hashable],
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Return a percentile interval from resampling PATIENTS with replacement, each with all of their scans.
-
-    Args:
-        metric: such as `metrics.auc`.
-        probabilities: of COVID-19 [case].
-        is_covid: truth [case].
-        patients: whose scan each case is [case].
-        resamples: how often patients are drawn; draws in which the figure is not defined are left out.
-        level: coverage of the interval.
-        seed: of the random draws.
-    """
-    p, covid = np.asarray(probabilities, dtype=np.float64), np.asarray(is_covid, dtype=bool)
-    if not len(p) == len(covid) == len(patients):
-        raise ValueError("probabilities, truth and patients must have one value a case")
-    scans: dict[Hashable, list[int]] = {}
-    for case, patient in enumerate(patients):
-        scans.setdefault(patient, []).append(case)
-    clusters = [np.array(cases) for cases in scans.values()]
-    random = np.random.default_rng(seed)
-    found = []
-    for _ in range(resamples if clusters else 0):
-        drawn = np.concatenate([clusters[index] for index in random.integers(len(clusters), size=len(clusters))])
-        value = metric(p[drawn], covid[drawn])
-        if not math.isnan(value):
-            found.append(value)
-    if not found:
-        return Interval(metric(p, covid), math.nan, math.nan, 0)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(metric(p, covid), float(low), float(high), len(found))
 
 
 def proportions(ratios: ArrayLike, cut_offs: CutOffs) -> Proportions:

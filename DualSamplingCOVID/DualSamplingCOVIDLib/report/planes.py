@@ -123,14 +123,20 @@ def field_of_view(ct: sitk.Image, diagnosis: Diagnosis) -> Box:
 
     Hot regions outside the lungs count too: cutting them off would flatter a network that looks elsewhere.
     """
-    shown = [bounds_above(diagnosis.segmentation.lungs, 0)]
-    shown += [bounds_above(member.attention.image, HOT) for member in diagnosis.members]
-    return around(ct, shown)
+    return around_evidence(bounds(ct), diagnosis.segmentation.lungs, [m.attention.image for m in diagnosis.members])
+
+
+def around_evidence(whole: Box, lungs: sitk.Image, maps: Sequence[sitk.Image]) -> Box:
+    """The box around the lungs (above 0) and what is hot in the maps, with a margin, within `whole`."""
+    return _within(whole, [bounds_above(lungs, 0), *(bounds_above(each, HOT) for each in maps)])
 
 
 def around(ct: sitk.Image, shown: Sequence[Box | None]) -> Box:
     """The LPS box around others with a margin, within the CT; the whole CT where there is none."""
-    whole = bounds(ct)
+    return _within(bounds(ct), shown)
+
+
+def _within(whole: Box, shown: Sequence[Box | None]) -> Box:
     boxes = [box for box in shown if box is not None]
     if not boxes:
         return whole
@@ -145,17 +151,28 @@ def centre(ct: sitk.Image, diagnosis: Diagnosis) -> Point:
     S is the level with the largest infected area; L and P are the centre of mass of the largest lesion, moved to
     its nearest voxel. Without infection it is the attention's peak, and without that the lungs' or CT's centre.
     """
-    infected = voxels(diagnosis.segmentation.infection, 0)
-    if len(infected):
-        lesion = _largest_lesion(diagnosis.segmentation.infection)
-        point = _middle(lesion)
-        return np.array([point[0], point[1], fullest(infected, 2, ct)])
+    lesion = lesion_centre(diagnosis.segmentation.infection)
+    if lesion is not None:
+        return lesion
     attention = diagnosis.attention
     peak = float(sitk.GetArrayViewFromImage(attention).max())
     if peak > 0:
         return _middle(voxels(attention, np.nextafter(np.float32(peak), np.float32(0))))
     box = bounds_above(diagnosis.segmentation.lungs, 0) or bounds(ct)
     return (box.low + box.high) / 2
+
+
+def lesion_centre(infection: sitk.Image) -> Point | None:
+    """The LPS point at the level with the most infected voxels, L and P in the largest lesion's middle; None without.
+
+    Args:
+        infection: mask (nonzero is infected), any direction and spacing.
+    """
+    infected = voxels(infection, 0)
+    if not len(infected):
+        return None
+    middle = _middle(_largest_lesion(infection))
+    return np.array([middle[0], middle[1], fullest(infected, 2, infection)])
 
 
 def voxels(image: sitk.Image, above: float) -> Point:

@@ -45,9 +45,14 @@ def attention_loss(soft: Tensor, mask: Tensor, epsilon: float = 1e-6) -> Tensor:
 
 @dataclass(frozen=True)
 class DualSamplingLoss:
-    """Eq. 4: L = BCE + `attention_weight` x L_ex, with L_ex for COVID-19 cases only (weight 0: the baseline)."""
+    """Eq. 4: L = BCE + `attention_weight` x L_ex, with L_ex for COVID-19 cases only (weight 0: the baseline).
+
+    `alpha` and `beta` are those of Eq. 2.
+    """
 
     attention_weight: float = 0.5
+    alpha: float = 100.0
+    beta: float = 0.4
 
     def __call__(
         self, output: Output, weight: Tensor, labels: Tensor, masks: Tensor, batch_size: int, covid_count: int
@@ -71,7 +76,7 @@ class DualSamplingLoss:
         if self.attention_weight > 0 and bool(supervised.any()):
             masks = masks[supervised]
             a_hat = online_attention(output.features[supervised], weight, masks.shape[2:]).normalised
-            attention = attention_loss(soft_mask(a_hat), masks).sum() / covid_count
+            attention = attention_loss(soft_mask(a_hat, self.alpha, self.beta), masks).sum() / covid_count
             active = active_fraction(a_hat).sum() / covid_count
         total = bce + self.attention_weight * attention
         return LossParts(total, bce.detach(), attention.detach(), active)

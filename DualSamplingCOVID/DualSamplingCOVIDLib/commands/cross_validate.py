@@ -1,0 +1,68 @@
+"""`cross-validate COHORT --output RUN`: train every model of the method in every fold, resumable at any point.
+
+Several GPUs or machines: `torchrun --nproc-per-node N -m DualSamplingCOVIDLib cross-validate ...`. Folds are
+independent: `--fold K --resume` on as many machines as there are, once one has begun the run.
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from ..ct import check_name
+from ..errors import InputError
+from ..progress import silent
+from ..segmentation import CHOICES
+from . import arguments, reporter
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this subcommand."""
+    parser = subparsers.add_parser("cross-validate", help="train all models in all folds", description=__doc__)
+    parser.add_argument("cohort", type=Path, help="cohort.csv; its split `test` stays outside the folds")
+    parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="the run folder")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (TOML); the paper's without it")
+    parser.add_argument("--fold", type=arguments.seed, metavar="K", help="train this fold alone (the first is 0)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that the folder holds")
+    parser.add_argument("--segmenter", metavar="NAME", help=", ".join(CHOICES))
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    reporter.add_argument(parser)
+    parser.set_defaults(run=run, cancelled="cancelled: what is finished is kept; go on with --resume")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Begin the run or go on with it, and train the models that are left."""
+    from ..analysis import choose_device
+    from ..training.begin import begin, load_run
+    from ..training.config import read_config
+    from ..training.cross_validation import train_models
+    from ..training.distributed import joined
+    from ..training.memory import keep_freed_memory
+    from ..training.recorded import has_tensorboard
+
+    if importlib.util.find_spec("sklearn") is None:
+        raise InputError("cross-validate needs the package scikit-learn: pip install 'dual-sampling-covid[training]'")
+    begun = options.output / "config.toml"
+    if begun.exists() and not options.resume:
+        raise InputError(f"{options.output}: holds a run already; add --resume to go on with it")
+    config = read_config(begun if options.config is None and begun.exists() else options.config)
+    if options.segmenter is not None:
+        config = config.changed(segmenter=options.segmenter)
+    if options.fold is not None and options.fold >= config.folds:
+        raise InputError(f"--fold {options.fold}: the folds are 0 to {config.folds - 1}")
+    if config.training.augmentation == "monai" and importlib.util.find_spec("monai") is None:
+        raise InputError("augmentation by MONAI needs the package monai: pip install 'dual-sampling-covid[training]'")
+    check_name(options.output)
+    if not has_tensorboard() and os.environ.get("RANK", "0") == "0":
+        print("tensorboard is not installed: steps.jsonl and epochs.jsonl alone are written", file=sys.stderr)
+    with joined(choose_device(options.device)) as (team, device):
+        progress = options.progress if team.leads else silent
+        if team.leads:
+            begin(options.cohort, options.output, config, progress)
+        team.wait()
+        if device.type == "cpu":
+            keep_freed_memory()
+        folds = range(config.folds) if options.fold is None else [options.fold]
+        train_models(load_run(options.output), folds, device, team, progress)
+        progress("done", 1.0)

@@ -1,0 +1,86 @@
+"""`evaluate RUN --output DIR`: the paper's tables and figures for a run of cross-validate, and its failures."""
+
+import argparse
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..run_folder import read_run
+from . import arguments, output, reporter
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import Evaluation
+
+_NEEDED = {
+    "sklearn": ("scikit-learn", "training"),
+    "matplotlib": ("matplotlib", "report"),
+    "jinja2": ("jinja2", "report"),
+}
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this subcommand."""
+    parser = subparsers.add_parser("evaluate", help="tables and figures of a cross-validation", description=__doc__)
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that cross-validate wrote")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--resamples", type=arguments.positive, default=1000, metavar="N", help="of patients, for intervals"
+    )
+    parser.add_argument(
+        "--permutations", type=arguments.positive, default=2000, metavar="N", help="for the comparisons"
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0)
+    parser.add_argument(
+        "--attention",
+        action="store_true",
+        help="measure where the networks look as well (finished cases are kept in RUN/cache)",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for --attention")
+    reporter.add_argument(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Read the run, compute every number and write the folder."""
+    for module, (package, extra) in _NEEDED.items():
+        if importlib.util.find_spec(module) is None:
+            raise InputError(f"evaluate needs the package {package}: pip install 'dual-sampling-covid[{extra}]'")
+    from ..evaluation.evaluate import evaluate
+    from ..report import evaluation as report
+
+    progress = options.progress
+    output.check(options.output, options.overwrite, options.run_folder)
+    progress("reading the run", 0.0)
+    found = evaluate(
+        read_run(options.run_folder), options.resamples, options.permutations, options.seed, progress=progress
+    )
+    with output.whole(options.output, options.overwrite) as folder:
+        evidence = None
+        if options.attention:
+            found, evidence = _with_attention(found, options, folder / "attention")
+        report.write(folder, found, progress, evidence)
+        progress("done", 1.0)
+    print(f"results in {options.output}; read {options.output / 'report.html'} (research use only)", file=sys.stderr)
+
+
+def _with_attention(found: "Evaluation", options: argparse.Namespace, folder: Path) -> "tuple[Evaluation, Path]":
+    """Measure the attention, write its files into a new folder, and return the evaluation with its tables."""
+    from ..analysis import choose_device
+    from ..evaluation.attention_cases import read_run as read_attention
+    from ..evaluation.attention_text import text_tables
+    from .attention import GRID, write_attention
+
+    folder.mkdir()
+    quality = write_attention(
+        read_attention(options.run_folder),
+        folder,
+        device=choose_device(options.device).type,
+        store=options.run_folder / "cache" / "attention",
+        resamples=options.resamples,
+        progress=options.progress,
+    )
+    return dataclasses.replace(found, attention_quality=text_tables(quality)), folder / GRID

@@ -1,0 +1,233 @@
+"""One run, evaluated: all numbers of tables, comparisons, calibration and uncertainty, ready to be drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..progress import Progress, silent
+from ..run_folder import TEST, VALIDATION, Run
+from . import calibration, comparisons, tables
+from .attention_text import TextTable
+from .bootstrap import LEVEL, RESAMPLES, Floats, patient_draws
+from .calibration import Brier, ReliabilityBin, SpreadGroup
+from .cases import JudgedCase, judge
+from .comparisons import Comparison
+from .methods import DECISION, TITLES, CaseSet, case_sets
+from .statistics import PERMUTATIONS
+from .tables import Row
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far one method's probabilities can be taken at their word, before and after temperature scaling.
+
+    On the validation set the temperature is cross-fitted (`temperature` is the mean over the folds); on the test set it
+    is that of all folds, and the probabilities are means over the fold models. `bins` have equal width.
+    """
+
+    method: str
+    set: str
+    n: int
+    error_equal_width: float
+    error_equal_mass: float
+    brier: Brier
+    bins: tuple[ReliabilityBin, ...]
+    bins_equal_mass: tuple[ReliabilityBin, ...]
+    temperature: float
+    scaled_error_equal_width: float
+    scaled_error_equal_mass: float
+    scaled_brier: float
+    scaled_bins: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How the decision's fold models disagree on the test set, and whether that warns of mistakes."""
+
+    n: int
+    models: int
+    mean_spread: float
+    warns: float
+    groups: tuple[SpreadGroup, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All numbers of a run. `sets` are those that have cases: validation, and test where there is one."""
+
+    run: Run
+    resamples: int
+    permutations: int
+    seed: int
+    sets: tuple[CaseSet, ...]
+    groups: tuple[tables.Resampled, ...]
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    calibration: tuple[Calibration, ...]
+    uncertainty: Uncertainty | None
+    judged: tuple[JudgedCase, ...]
+    notes: tuple[str, ...]
+    attention_quality: tuple[TextTable, ...] = ()
+
+    def row(self, method: str, set_name: str, group: str = tables.ALL) -> Row:
+        """Return one row of the tables; KeyError where there is none."""
+        for row in self.rows:
+            if (row.method, row.set, row.group) == (method, set_name, group):
+                return row
+        raise KeyError((method, set_name, group))
+
+
+def evaluate(
+    run: Run,
+    resamples: int = RESAMPLES,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+    attention_quality: Sequence[TextTable] = (),
+    progress: Progress = silent,
+) -> Evaluation:
+    """Compute every number of a finished run; the same run, counts and seed give the same numbers.
+
+    Args:
+        run: of `run_folder.read_run`.
+        resamples: of patients, for intervals.
+        permutations: for the comparisons.
+        seed: of resamples and permutations.
+        attention_quality: of `attention_text.text_tables`, to go with the others.
+        progress: told where the work stands.
+
+    Raises:
+        InputError: models of the run are not finished.
+    """
+    if run.unfinished:
+        raise InputError(f"{run.folder}: not finished: {', '.join(run.unfinished)}; cross-validate --resume goes on")
+    validation, test, notes = case_sets(run)
+    sets = tuple(cases for cases in (validation, test) if cases.cases)
+    groups: list[tables.Resampled] = []
+    compared: list[Comparison] = []
+    for cases in sets:
+        progress("resampling patients", 0.5 * sets.index(cases))
+        own = tables.resample(cases, resamples, seed)
+        groups += own
+        compared += comparisons.compare(own, permutations, seed, progress)
+    progress("calibration", 0.0)
+    return Evaluation(
+        run=run,
+        resamples=resamples,
+        permutations=permutations,
+        seed=seed,
+        sets=sets,
+        groups=tuple(groups),
+        rows=tables.rows(tuple(groups)),
+        comparisons=tuple(compared),
+        calibration=_calibrations(validation, test, resamples, seed),
+        uncertainty=_uncertainty(test),
+        judged=tuple(one for cases in sets for one in judge(cases)),
+        notes=notes,
+        attention_quality=tuple(attention_quality),
+    )
+
+
+def _calibrations(validation: CaseSet, test: CaseSet, resamples: int, seed: int) -> tuple[Calibration, ...]:
+    found = []
+    draws = {cases.name: patient_draws(cases.patients, resamples, seed) for cases in (validation, test)}
+    for method in validation.probabilities:
+        p = validation.answer(method)
+        scaled = calibration.cross_fitted_temperature(p, validation.is_covid, validation.folds.tolist())
+        mean = float(np.mean([temperature for _, temperature in scaled.per_fold]))
+        found.append(_calibration(method, validation, p, scaled.probabilities, mean, draws[VALIDATION]))
+        if test.cases:
+            p = test.answer(method)
+            at = calibration.at_temperature(p, scaled.for_test)
+            found.append(_calibration(method, test, p, at, scaled.for_test, draws[TEST]))
+    return tuple(sorted(found, key=lambda one: one.set != VALIDATION))
+
+
+def _calibration(
+    method: str, cases: CaseSet, p: Floats, scaled: Floats, temperature: float, draws: np.ndarray
+) -> Calibration:
+    covid = cases.is_covid
+    bins = calibration.reliability(p, covid, draws=draws)
+    mass = calibration.reliability(p, covid, calibration.EQUAL_MASS)
+    scaled_bins = calibration.reliability(scaled, covid, draws=draws)
+    return Calibration(
+        method=method,
+        set=cases.name,
+        n=len(cases.cases),
+        error_equal_width=calibration.calibration_error(bins),
+        error_equal_mass=calibration.calibration_error(mass),
+        brier=calibration.brier(p, covid),
+        bins=bins,
+        bins_equal_mass=mass,
+        temperature=temperature,
+        scaled_error_equal_width=calibration.calibration_error(scaled_bins),
+        scaled_error_equal_mass=calibration.calibration_error(
+            calibration.reliability(scaled, covid, calibration.EQUAL_MASS)
+        ),
+        scaled_brier=calibration.brier(scaled, covid).score,
+        scaled_bins=scaled_bins,
+    )
+
+
+def _uncertainty(test: CaseSet) -> Uncertainty | None:
+    if not test.cases:
+        return None
+    p = test.probabilities[DECISION]
+    return Uncertainty(
+        n=len(test.cases),
+        models=len(p),
+        mean_spread=float(np.mean(calibration.spread(p))),
+        warns=calibration.spread_finds_errors(p, test.is_covid),
+        groups=calibration.accuracy_by_spread(p, test.is_covid),
+    )
+
+
+def as_record(evaluation: Evaluation) -> dict[str, Any]:
+    """Return all numbers as what ``evaluation.json`` holds; what is not defined is null."""
+    run = evaluation.run
+    record = {
+        "schema": SCHEMA,
+        "notice": "Research use only",
+        "run": {
+            "cohort_sha256": run.cohort_sha256,
+            "software": dict(run.software),
+            "segmenter": dataclasses.asdict(run.segmenter),
+            "grid": {"shape_kji": run.grid_shape_kji, "spacing_xyz": run.grid_spacing_xyz},
+            "folds": run.folds,
+        },
+        "settings": {
+            "resamples": evaluation.resamples,
+            "permutations": evaluation.permutations,
+            "seed": evaluation.seed,
+            "interval_level": LEVEL,
+            "threshold": 0.5,
+            "positive": "COVID-19",
+        },
+        "methods": {name: title for name, title in TITLES.items() if name in evaluation.sets[0].probabilities},
+        "decision": DECISION,
+        "tables": [dataclasses.asdict(row) for row in evaluation.rows],
+        "comparisons": [dataclasses.asdict(one) for one in evaluation.comparisons],
+        "calibration": [dataclasses.asdict(one) for one in evaluation.calibration],
+        "uncertainty": dataclasses.asdict(evaluation.uncertainty) if evaluation.uncertainty else None,
+        "notes": evaluation.notes,
+    }
+    if evaluation.attention_quality:
+        record["attention_quality"] = [dataclasses.asdict(table) for table in evaluation.attention_quality]
+    cleaned: dict[str, Any] = _without_nan(record)
+    return cleaned
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,122 @@
+"""The numbers of Tables II and III: every method on every set and stratum, each figure with its interval and its n."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..run_folder import STRATA, VALIDATION
+from .bootstrap import Floats, interval, patient_draws, weighted_figures
+from .methods import CaseSet
+from .metrics import scores
+
+ALL = "all"
+GROUPS = (ALL, *STRATA)
+METRICS = ("auc", "accuracy", "sensitivity", "specificity", "f1")
+TITLES = {"auc": "AUC", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity",
+          "f1": "F1-score"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number of a table. What does not apply is NaN.
+
+    `value` is that of the pooled validation folds, or the mean over the fold models on the test set; `low` and `high`
+    its 95 % interval by patient-clustered bootstrap. `n` counts the cases that it rests on (for sensitivity the
+    COVID-19 cases, for specificity the CAP cases). `fold_mean` is the mean over the single folds' validation cases,
+    `folds` how many of them have the figure; `std` (ddof 1) is over the `models` of the test set.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    fold_mean: float = math.nan
+    folds: int = 0
+    std: float = math.nan
+    models: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method on a set (``"validation"``, ``"test"``) and group (``"all"`` or a stratum); F1 is macro-F1."""
+
+    method: str
+    set: str
+    group: str
+    covid: int
+    cap: int
+    patients: int
+    auc: Estimate
+    accuracy: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    f1: Estimate
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A set or one of its strata, and the five figures of each method in every resample of its patients [resample, 5].
+
+    On the test set these are means over the fold models. All methods share the draws, so differences can be taken.
+    """
+
+    group: str
+    cases: CaseSet
+    figures: dict[str, Floats]
+
+
+def resample(whole: CaseSet, resamples: int, seed: int) -> tuple[Resampled, ...]:
+    """Return the set and its three strata with all methods' figures in each resample; nothing of no cases."""
+    if not whole.cases:
+        return ()
+    found = []
+    for group in GROUPS:
+        cases = whole if group == ALL else whole.part(group)
+        draws = patient_draws(cases.patients, resamples, seed)
+        figures = {}
+        for method, models in cases.probabilities.items():
+            each = [weighted_figures(p, cases.is_covid, draws) for p in models]
+            figures[method] = np.mean(each, axis=0)
+        found.append(Resampled(group, cases, figures))
+    return tuple(found)
+
+
+def rows(groups: tuple[Resampled, ...]) -> tuple[Row, ...]:
+    """Return one row a method and group."""
+    return tuple(_row(method, group) for group in groups for method in group.cases.probabilities)
+
+
+def _row(method: str, group: Resampled) -> Row:
+    cases = group.cases
+    covid, cap = int(cases.is_covid.sum()), int((~cases.is_covid).sum())
+    counts = {"sensitivity": covid, "specificity": cap}
+    models = np.array([dataclasses.astuple(scores(p, cases.is_covid)) for p in cases.probabilities[method]])
+    by_fold = _by_fold(method, cases)
+    estimates = {}
+    for column, metric in enumerate(METRICS):
+        value = float(models[:, column].mean())
+        bounds = interval(value, group.figures[method][:, column])
+        if cases.name == VALIDATION:
+            known = [fold[column] for fold in by_fold if not math.isnan(fold[column])]
+            more = {"fold_mean": float(np.mean(known)) if known else math.nan, "folds": len(known)}
+        else:
+            std = float(models[:, column].std(ddof=1)) if len(models) > 1 else math.nan
+            more = {"std": std, "models": len(models)}
+        n = counts.get(metric, len(cases.cases))
+        estimates[metric] = Estimate(value, bounds.low, bounds.high, n, **more)  # type: ignore[arg-type]
+    return Row(method, cases.name, group.group, covid, cap, len(set(cases.patients)), **estimates)
+
+
+def _by_fold(method: str, cases: CaseSet) -> list[tuple[float, ...]]:
+    """Return the five figures of each fold's own validation cases; nothing on the test set."""
+    if cases.name != VALIDATION:
+        return []
+    p = cases.probabilities[method][0]
+    return [
+        dataclasses.astuple(scores(p[cases.folds == fold], cases.is_covid[cases.folds == fold]))
+        for fold in sorted(set(cases.folds.tolist()))
+    ]

@@ -1,0 +1,281 @@
+"""The paper's Fig. 5 for several cases: CT, infection, and each method's map, in an axial and a coronal plane.
+
+Cases come as volumes on the network grid, whose axes are the patient's left, posterior and superior, so the CT is shown
+as the network sees it: lungs only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from ..diagnosis import RESEARCH_USE_ONLY
+from ..summary import percent
+from . import panels, planes
+from .planes import Box, Point, View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Volume = npt.NDArray[np.float32]
+
+_DPI = 150
+_COLUMN, _EDGE, _GAP = 2.55, 0.16, 0.05
+_HEADER, _STRIP, _SPACE, _FOOTER = 1.30, 0.40, 0.16, 0.98
+_PANEL_PIXELS = 400
+
+
+@dataclass(frozen=True)
+class EvidenceCase:
+    """One case of the grid; arrays [k, j, i] on axes L (i), P (j) and S (k).
+
+    `image` is the network's input in [0, 1]; `infection` and `lungs` are shares of voxels. `maps` has A^ by the title
+    of its column (an all-zero map is a dead one); `probabilities` of COVID-19 and `energies`, the share of each
+    map's sum inside the infection, are written beside it where they are there.
+    """
+
+    case_id: str
+    label: str
+    stratum: str
+    ratio: float
+    spacing_xyz: tuple[float, float, float]
+    image: Volume
+    infection: Volume
+    lungs: Volume
+    maps: Mapping[str, Volume]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    energies: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = {array.shape for array in (self.image, self.infection, self.lungs, *self.maps.values())}
+        if len(shapes) != 1:
+            raise ValueError(f"the volumes of {self.case_id} must share one grid, got {sorted(shapes)}")
+
+    @property
+    def heading(self) -> str:
+        """What stands above the case's pictures."""
+        infected = f"{self.stratum.capitalize()}: {percent(self.ratio)} of the lungs infected"
+        return f"{infected} · {self.label} · {self.case_id}"
+
+    def note(self, title: str) -> str:
+        """What stands in the corner of a map; empty where nothing is known or defined."""
+        probability, energy = (values.get(title, math.nan) for values in (self.probabilities, self.energies))
+        words = [] if math.isnan(probability) else [f"P {probability:.2f}"]
+        return " · ".join(words if math.isnan(energy) else [*words, f"{percent(energy)} inside"])
+
+    def volume(self, array: Volume) -> sitk.Image:
+        """Return an array as an image in LPS mm, its first voxel at the origin."""
+        image = sitk.GetImageFromArray(np.ascontiguousarray(array, dtype=np.float32))
+        image.SetSpacing(self.spacing_xyz)
+        return image
+
+
+def save_grid(path: Path, cases: Sequence[EvidenceCase]) -> None:
+    """Write the grid as a PNG; the same cases give the same bytes.
+
+    Args:
+        path: the PNG to write.
+        cases: from top to bottom, such as the median case of each ratio stratum.
+
+    Raises:
+        ValueError: there is no case, or no map.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(draw_grid(cases)).print_png(str(path), metadata={"Software": None})
+
+
+def grid_views(cases: Sequence[EvidenceCase]) -> list[tuple[View, View]]:
+    """Return each case's axial and coronal view through its infection, all of one size and scale.
+
+    The infection's plane is that of `planes.lesion_centre`; without infection it is the lungs' middle.
+    """
+    boxes = [_box(case) for case in cases]
+    extent = np.max([box.extent for box in boxes], axis=0)
+    pixel_mm = float(extent[0]) / _PANEL_PIXELS
+    views = []
+    for case, box in zip(cases, boxes, strict=True):
+        middle = (box.low + box.high) / 2
+        whole = planes.bounds(case.volume(case.lungs))
+        low = np.maximum(np.minimum(middle - extent / 2, whole.high - extent), whole.low)
+        same = Box(low, low + extent)
+        through = _centre(case)
+        views.append((planes.axial(same, through, pixel_mm), planes.coronal(same, through, pixel_mm)))
+    return views
+
+
+def draw_grid(cases: Sequence[EvidenceCase]) -> Figure:
+    """Compose the grid without writing it; its axes are the pictures row by row, then the colour bar."""
+    from matplotlib.figure import Figure
+
+    titles = list(dict.fromkeys(title for case in cases for title in case.maps))
+    if not titles:
+        raise ValueError("an evidence grid needs at least one case with at least one map")
+    views = grid_views(cases)
+    page = _Page(len(titles) + 2, len(cases), *(_COLUMN * view.height / view.width for view in views[0]))
+    figure = Figure(figsize=(page.width, page.height), dpi=_DPI, facecolor=panels.BACKGROUND)
+    for index, (case, both) in enumerate(zip(cases, views, strict=True)):
+        _write(figure, page, _EDGE, page.strip(index), case.heading, size=11.5, weight="bold")
+        for row, view in enumerate(both):
+            _draw_row(figure, page, index, row, view, case, titles)
+    _write_header(figure, page, titles)
+    _write_footer(figure, page)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Where things stand, in inches from the figure's top left corner."""
+
+    columns: int
+    cases: int
+    axial: float
+    coronal: float
+
+    @property
+    def width(self) -> float:
+        return 2 * _EDGE + self.columns * _COLUMN + (self.columns - 1) * _GAP
+
+    @property
+    def height(self) -> float:
+        return _HEADER + self.cases * self._case - _SPACE + _FOOTER
+
+    @property
+    def _case(self) -> float:
+        return _STRIP + self.axial + _GAP + self.coronal + _SPACE
+
+    def strip(self, case: int) -> float:
+        """Return the baseline of a case's heading."""
+        return _HEADER + case * self._case + 0.27
+
+    def left(self, column: int) -> float:
+        return _EDGE + column * (_COLUMN + _GAP)
+
+    def place(self, case: int, row: int, column: int) -> tuple[float, float, float, float]:
+        top = _HEADER + case * self._case + _STRIP + row * (self.axial + _GAP)
+        return self.fractions(self.left(column), top, _COLUMN, self.coronal if row else self.axial)
+
+    def fractions(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+        return left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height
+
+
+def _draw_row(
+    figure: Figure, page: _Page, index: int, row: int, view: View, case: EvidenceCase, titles: list[str]
+) -> None:
+    picture = np.repeat(np.clip(view.cut(case.volume(case.image)), 0, 1).astype(np.float64)[..., None], 3, axis=2)
+    infection = view.cut(case.volume(_outlined(case.infection)))
+    axes = []
+    for column in range(page.columns):
+        panel = figure.add_axes(page.place(index, row, column))
+        panel.set_axis_off()
+        axes.append(panel)
+    panels.show(axes[0], picture)
+    panels.show(axes[1], picture)
+    panels.fill(axes[1], infection, panels.INFECTION, panels.INFECTION_EDGE, 0.6)
+    if not np.any(infection > 0.5):
+        panels.notice(axes[1], "none in this plane" if case.infection.any() else "no infection\nsegmented")
+    for panel, title in zip(axes[2:], titles, strict=True):
+        _draw_map(panel, view, picture, infection, case, title)
+        if row == 0:
+            _corner(panel, case.note(title))
+    panels.mark_orientation(axes[0], view)
+    panels.mark_scale(axes[0], view)
+
+
+def _draw_map(
+    panel: Axes, view: View, picture: npt.NDArray[np.float64], infection: planes.Plane, case: EvidenceCase, title: str
+) -> None:
+    if title not in case.maps:
+        panels.show(panel, np.full_like(picture, 0.07))
+        panels.notice(panel, "no such model")
+    elif not case.maps[title].any():
+        panels.show(panel, 0.6 * picture)
+        panels.notice(panel, panels.DEAD_MAP)
+    else:
+        panels.show(panel, panels.with_heat(picture, view.cut(case.volume(case.maps[title]))))
+        panels.outline(panel, infection, "white", 0.9)
+
+
+def _outlined(infection: Volume) -> Volume:
+    """Scale the shares so that the outline at a half shows even an infection that fills no voxel by a half."""
+    most = float(infection.max())
+    return infection / most if 0 < most < 1 else infection
+
+
+def _mask(infection: Volume) -> Volume:
+    return (_outlined(infection) >= 0.5).astype(np.float32) if infection.any() else infection
+
+
+def _box(case: EvidenceCase) -> Box:
+    whole = planes.bounds(case.volume(case.lungs))
+    return planes.around_evidence(whole, case.volume(case.lungs), [case.volume(each) for each in case.maps.values()])
+
+
+def _centre(case: EvidenceCase) -> Point:
+    mask = sitk.Cast(case.volume(_mask(case.infection)), sitk.sitkUInt8)
+    found = planes.lesion_centre(mask)
+    if found is not None:
+        return found
+    box = planes.bounds_above(case.volume(case.lungs), 0) or planes.bounds(mask)
+    return (box.low + box.high) / 2
+
+
+def _write_header(figure: Figure, page: _Page, titles: list[str]) -> None:
+    _write(figure, page, _EDGE, 0.34, "Where the networks find evidence of COVID-19", size=16, weight="bold")
+    _write(figure, page, page.width - _EDGE, 0.34, RESEARCH_USE_ONLY, size=13, weight="bold", color=panels.WARNING,
+           ha="right")  # fmt: skip
+    reading = "each case by models that did not learn from it; axial above, coronal below, through the infection"
+    _write(figure, page, _EDGE, 0.62, reading, size=10, color=panels.QUIET)
+    columns = [("CT", "as the network sees it: lungs"), ("Infection", "the segmenter's or a person's")]
+    columns += [(title, "") for title in titles]
+    for column, (title, second) in enumerate(columns):
+        middle = page.left(column) + _COLUMN / 2
+        _write(figure, page, middle, 1.02 if second else 1.12, title, size=12, weight="bold", ha="center")
+        _write(figure, page, middle, 1.24, second, size=9.5, color=panels.QUIET, ha="center")
+
+
+def _write_footer(figure: Figure, page: _Page) -> None:
+    top = page.height - _FOOTER
+    for line, words in enumerate((
+        "orange: infection, outlined in white on the maps · letters: the patient's directions · bar: 5 cm",
+        "maps: each scaled to 0–1 for itself, so colours do not compare strength between maps",
+        "P: that network's probability of COVID-19 · inside: share of the whole map's sum that lies in the infection",
+    )):  # fmt: skip
+        _write(figure, page, _EDGE, top + 0.32 + 0.23 * line, words, size=9.5, color=panels.QUIET)
+    left, width = page.left(page.columns - 1) - 0.4, _COLUMN + 0.2
+    bar = figure.add_axes(page.fractions(left, top + 0.2, width, 0.15))
+    panels.heat_bar(bar)
+    for value in (0.0, 0.5, 1.0):
+        _write(figure, page, left + value * width, top + 0.52, f"{value:g}", size=9.5, ha="center")
+    _write(figure, page, left - 0.12, top + 0.33, "Â of each map", size=10, ha="right")
+
+
+def _corner(panel: Axes, words: str) -> None:
+    if words:
+        panel.text(0.03, 0.97, words, transform=panel.transAxes, ha="left", va="top", color=panels.TEXT, fontsize=9.5,
+                   family=panels.FONT, parse_math=False, path_effects=panels.dark_rim())  # fmt: skip
+
+
+def _write(
+    figure: Figure,
+    page: _Page,
+    left: float,
+    baseline: float,
+    words: str,
+    *,
+    size: float,
+    color: str = panels.TEXT,
+    weight: str = "normal",
+    ha: str = "left",
+) -> None:
+    """Write at inches from the top left; what others wrote is never parsed as a formula."""
+    figure.text(left / page.width, 1 - baseline / page.height, words, fontsize=size, color=color, ha=ha,
+                va="baseline", weight=weight, family=panels.FONT, parse_math=False)  # fmt: skip

@@ -1,0 +1,181 @@
+"""A trainer that writes down what happens, and goes on from its last whole epoch after any interruption."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import InputError, ResourceError, is_full
+from .fit import Step, Trainer
+from .prepared import write_whole
+from .run_folder import write_text
+
+_OF_THE_MACHINE = {"compile", "workers"}
+"""Settings that may change between an interruption and going on."""
+
+
+class Scalars:
+    """The same numbers for TensorBoard, where it is installed; else nothing."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        """Write into `folder`; what an interrupted run wrote from `first_step` on is taken back."""
+        self._writer: Any = None
+        if has_tensorboard():
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder), purge_step=first_step)  # type: ignore[no-untyped-call]
+
+    def add(self, step: int, **values: float) -> None:
+        """Add values at an optimiser step."""
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write all that is left."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def has_tensorboard() -> bool:
+    """Whether scalars can be written for TensorBoard."""
+    return importlib.util.find_spec("tensorboard") is not None
+
+
+class RecordedTrainer(Trainer):
+    """Writes steps.jsonl, epochs.jsonl, TensorBoard scalars and a checkpoint an epoch into its folder (rank 0 does)."""
+
+    def __init__(self, folder: Path, name: str, *arguments: Any, **named: Any) -> None:
+        """Prepare the fit as `Trainer` does, and go on from the folder's checkpoint where there is one.
+
+        Args:
+            folder: of this model.
+            name: what the fit is called to the person who waits.
+            arguments: those of `Trainer`.
+            named: those of `Trainer`.
+
+        Raises:
+            InputError: the checkpoint cannot be read, or is of other settings.
+        """
+        super().__init__(*arguments, **named)
+        self.folder, self._name = folder, name
+        self.checkpoint = folder / "checkpoint"
+        self.seconds, self._since = 0.0, time.perf_counter()
+        if self.checkpoint.exists():
+            self.resume()
+        self.scalars: Scalars | None = None
+        if self.team.leads:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob(".*.partial*"):
+                left.unlink()
+            _write_lines(folder / "steps.jsonl", self._steps_before())
+            _write_lines(folder / "epochs.jsonl", (json.dumps(epoch._asdict()) for epoch in self.history))
+            self.scalars = Scalars(folder, self._place(self.epoch, 0))
+
+    @property
+    def name(self) -> str:
+        """What the fit is called to the person who waits."""
+        return self._name
+
+    def step_ended(self, step: Step) -> None:
+        """Write one line, and scalars."""
+        if not self.team.leads:
+            return
+        _add_line(self.folder / "steps.jsonl", step._asdict())
+        values = step._asdict()
+        place = self._place(values.pop("epoch"), values.pop("step"))
+        self._scalars(place, {f"training/{name}": value for name, value in values.items()})
+
+    def epoch_ended(self) -> None:
+        """Write the checkpoint, then one line and scalars."""
+        if not self.team.leads:
+            return
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        self.save()
+        epoch = self.history[-1]
+        _add_line(self.folder / "epochs.jsonl", epoch._asdict())
+        values = {"validation/loss": epoch.validation_loss, "validation/auc": epoch.validation_auc}
+        self._scalars(self._place(self.epoch, 0), values)
+
+    def save(self) -> None:
+        """Write all that is needed to go on, whole or not at all.
+
+        Raises:
+            ResourceError: the disk is full; the last checkpoint stays.
+        """
+        state = {**self.state(), "seconds": self.seconds, "settings": asdict(self.settings)}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as stream:  # a stream of our own says why it cannot be written
+                torch.save(state, stream)
+
+        try:
+            write_whole(self.checkpoint, write)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            stays = "the last checkpoint stays; make room, and go on with --resume"
+            raise ResourceError(f"{self.checkpoint}: cannot be written: the disk is full; {stays}") from None
+
+    def resume(self) -> None:
+        """Go on from the checkpoint.
+
+        Raises:
+            InputError: it cannot be read, or is of other settings.
+        """
+        advice = "delete it to train this model anew"
+        try:
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            settings = {key: value for key, value in state["settings"].items() if key not in _OF_THE_MACHINE}
+            same = settings == {k: v for k, v in asdict(self.settings).items() if k not in _OF_THE_MACHINE}
+            if same:
+                self.restore(state)
+                self.seconds = float(state["seconds"])
+        except Exception as error:
+            raise InputError(f"{self.checkpoint}: damaged or no checkpoint ({_line(error)}); {advice}") from None
+        if not same:
+            raise InputError(f"{self.checkpoint}: of a training with other settings; {advice}")
+
+    def close(self) -> None:
+        """Write what is left to be written."""
+        if self.scalars is not None:
+            self.scalars.close()
+
+    def _scalars(self, place: int, values: dict[str, float]) -> None:
+        if self.scalars is not None:
+            self.scalars.add(place, **values)
+
+    def _place(self, epoch: int, step: int) -> int:
+        """Return a step's number in the whole training."""
+        return epoch * -(-len(self.sampler) // self.settings.batch) + step
+
+    def _steps_before(self) -> Iterable[str]:
+        """Yield the lines of steps that are not repeated."""
+        path = self.folder / "steps.jsonl"
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            try:
+                if json.loads(line)["epoch"] < self.epoch:
+                    yield line
+            except (ValueError, KeyError, TypeError):  # the line that was being written
+                continue
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def _add_line(path: Path, values: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(values) + "\n")
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

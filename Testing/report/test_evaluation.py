@@ -1,0 +1,142 @@
+"""The folder of an evaluation: charts, failure grids and the page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from _run_folder import SPACING_XYZ, Scan, noisy_logits, scans_of, write_run
+from DualSamplingCOVIDLib.evaluation.attention_text import TextTable
+from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
+from DualSamplingCOVIDLib.report import evaluation as report
+from DualSamplingCOVIDLib.report import failures
+from DualSamplingCOVIDLib.run_folder import read_run
+
+TABLES = ("table2", "table3", "comparisons", "calibration", "uncertainty")
+CHARTS = ("roc-validation", "roc-test", "ratios", "reliability-validation", "reliability-test", "spread")
+
+
+@pytest.fixture(scope="module")
+def an_evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    scans = scans_of(18, folds=3, test_patients=8)
+    scans = [Scan(s.case_id.replace("p001", "<i>&"), s.patient_id, s.covid, s.fold, s.ratio) for s in scans]
+    run = write_run(tmp_path_factory.mktemp("report") / "run", scans, noisy_logits(scans), 3, volumes=False)
+    quality = TextTable("Pointing <game>", ("Method", "hits"), (("US", "0.9"),), "of 12 cases")
+    return evaluate(read_run(run), resamples=20, permutations=20, attention_quality=[quality])
+
+
+@pytest.fixture(scope="module")
+def a_report(an_evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "out"
+    folder.mkdir()
+    report.write(folder, an_evaluation)
+    return folder
+
+
+def test_everything_is_written(a_report: Path) -> None:
+    found = {path.relative_to(a_report).as_posix() for path in a_report.rglob("*") if path.is_file()}
+    expected = {"evaluation.json", "cases.csv", "failures.csv", "report.html"}
+    expected |= {f"tables/{name}.{end}" for name in (*TABLES, "attention-quality-1") for end in ("csv", "md", "html")}
+    expected |= {f"figures/{name}.png" for name in CHARTS}
+    grids = {name for name in found if name.startswith("figures/failures-")}
+    assert found - grids == expected and "figures/failures-validation-1.png" in grids
+
+
+def test_the_page_needs_nothing_else_and_escapes_what_others_wrote(a_report: Path, an_evaluation: Evaluation) -> None:
+    page = (a_report / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
+    assert page.count("data:image/png;base64,") == len(list((a_report / "figures").iterdir()))
+    assert "Pointing &lt;game&gt;" in page and "<i>" not in page
+    assert page.count("Research use only") >= 6
+    row = an_evaluation.row("attention-ds", "validation")
+    assert f'{row.auc.value:.3f} <span class="kept">({row.auc.low:.3f}–{row.auc.high:.3f})</span>' in page
+    for words in ("Fig. 5", "0.955", "0.948", "one site", "optimistic"):
+        assert words in page.split('id="errata"')[1].split("</section>")[0]
+
+
+def test_the_record_holds_every_number_and_no_nan(a_report: Path, an_evaluation: Evaluation) -> None:
+    record = json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))
+    assert len(record["tables"]) == len(an_evaluation.rows) == 8 * 4 * 2
+    first = record["tables"][0]
+    assert first["auc"]["value"] == an_evaluation.rows[0].auc.value and first["auc"]["std"] is None
+    assert record["attention_quality"][0]["columns"] == ["Method", "hits"]
+    assert {one["metric"] for one in record["comparisons"]} == {"auc", "accuracy"}
+    assert record["notice"] == "Research use only"
+
+
+def test_without_attention_quality_nothing_stands_for_it(an_evaluation: Evaluation, tmp_path: Path) -> None:
+    bare = evaluate(an_evaluation.run, resamples=20, permutations=20)
+    report.write(tmp_path, bare)
+    assert "attention_quality" not in json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    assert "attention-quality" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_index_names_every_failure_and_its_grid(a_report: Path, an_evaluation: Evaluation) -> None:
+    with (a_report / "failures.csv").open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    wrong = [one for one in an_evaluation.judged if not one.right]
+    assert {(line["set"], line["case_id"]) for line in lines} == {(one.case.set, one.case.case_id) for one in wrong}
+    assert all((a_report / "figures" / line["figure"]).is_file() for line in lines)
+    page = (a_report / "report.html").read_text(encoding="utf-8")
+    assert all(f"<td>{line['probability'][:4]}" in page for line in lines)
+
+
+def test_the_same_evaluation_gives_the_same_bytes(a_report: Path, an_evaluation: Evaluation, tmp_path: Path) -> None:
+    report.write(tmp_path, an_evaluation)
+    for path in a_report.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / path.relative_to(a_report)).read_bytes(), path.name
+
+
+def test_planes_pass_through_most_of_the_infection(tmp_path: Path) -> None:
+    image = np.zeros((6, 8, 10), np.float16)
+    infection = np.zeros(image.shape, np.uint8)
+    infection[4, 2:5, 7], infection[1, 6, 1], image[4, 6, 7], image[5, 3, 9] = 255, 255, 0.5, 0.25
+    infection[2:5, 3, 8] = 255
+    np.savez(tmp_path / "case.npz", image=image, infection=infection, lungs=np.full(image.shape, 255, np.uint8))
+    axial, coronal, infected_axial, infected_coronal = failures.planes(tmp_path / "case.npz")
+    assert axial.shape == (8, 10) and axial[6, 7] == 0.5  # level 4; posterior is down
+    assert coronal.shape == (6, 10) and coronal[0, 9] == 0.25  # depth 3; the top level comes first
+    assert infected_axial[2:5, 7].all() and infected_coronal[1:4, 8].all()
+
+
+def test_without_infection_the_planes_pass_through_most_of_the_lungs(tmp_path: Path) -> None:
+    image, lungs = np.zeros((4, 5, 6), np.float16), np.zeros((4, 5, 6), np.uint8)
+    lungs[2, 3, 1:5], image[2, 3, 2] = 255, 0.75
+    np.savez(tmp_path / "case.npz", image=image, infection=np.zeros_like(lungs), lungs=lungs)
+    axial, coronal, *_ = failures.planes(tmp_path / "case.npz")
+    assert axial[3, 2] == 0.75 and coronal[1, 2] == 0.75
+
+
+def test_a_grid_outlines_the_infection_of_each_failure(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    scans = scans_of(12, folds=3, seed=3)
+    run = read_run(write_run(tmp_path / "run", scans, lambda *_: 2.0, 3, volumes=True))  # every CAP is a false alarm
+    found = evaluate(run, resamples=10, permutations=10)
+    wrong = report.failed(found.judged)
+    (tmp_path / "out").mkdir()
+    (page,) = failures.write(tmp_path / "out", "validation", wrong[:7], SPACING_XYZ)
+    assert (page.file, page.first, page.last) == ("failures-validation-1.png", 1, 7)
+    picture = imread(tmp_path / "out" / page.file)[..., :3]
+    assert picture.shape[1] == 1600
+    orange = (picture[..., 0] > 0.8) & (picture[..., 1] > 0.2) & (picture[..., 1] < 0.5) & (picture[..., 2] < 0.3)
+    columns = [orange[:, 320 * n : 320 * (n + 1)].any() for n in range(5)]
+    assert all(columns[: sum(one.case.ratio > 0 for one in wrong[:5])])
+
+
+def test_failures_beyond_the_last_page_stay_in_the_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(failures, "PAGES", 1)
+    monkeypatch.setattr(failures, "ROWS", 1)
+    scans = scans_of(12, folds=3, seed=3)
+    run = read_run(write_run(tmp_path / "run", scans, lambda *_: 2.0, 3))
+    (tmp_path / "out").mkdir()
+    report.write(tmp_path / "out", evaluate(run, resamples=10, permutations=10))
+    with (tmp_path / "out" / "failures.csv").open(encoding="utf-8", newline="") as stream:
+        figures = [line["figure"] for line in csv.DictReader(stream)]
+    assert figures[:5] == ["failures-validation-1.png"] * 5 and set(figures[5:]) == {""}

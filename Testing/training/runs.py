@@ -1,0 +1,88 @@
+"""Runs of a few hand-made cases, so small that a whole cross-validation takes seconds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs, SegmenterCard
+from DualSamplingCOVIDLib.training.begin import load_run
+from DualSamplingCOVIDLib.training.config import Config
+from DualSamplingCOVIDLib.training.cross_validation import train_models
+from DualSamplingCOVIDLib.training.run_folder import Run, RunCase, write_cases, write_json
+
+SHAPE = (32, 32, 32)
+CONFIG = Config().changed(
+    folds=2,
+    models=("baseline-us", "attention-ss"),
+    grid_shape=SHAPE,
+    grid_spacing=(8.0, 8.0, 8.0),
+    threads=1,
+    width=2,
+    epochs=3,
+    batch=4,
+    micro_batch=2,
+    learning_rate=3e-3,
+    augmentation="mirror-and-shift",
+)
+CARD = SegmenterCard("threshold", "1", CutOffs(), 0.0)
+CPU = torch.device("cpu")
+
+
+def a_run(folder: Path, config: Config = CONFIG, cases: int = 12, tests: int = 2) -> Run:
+    """Write a run that has begun: COVID-19 is a bright ball, CAP is none; the last `tests` cases are of no fold."""
+    (folder / "cache").mkdir(parents=True)
+    rng = np.random.default_rng(7)
+    rows = []
+    for number in range(cases + tests):
+        file = folder / "cache" / f"{number}.npz"
+        covid = number % 2 == 0
+        image = rng.normal(0.3, 0.05, config.grid_shape).clip(0, 1)
+        centre = rng.integers(10, 22, 3)
+        squares = [(a - c) ** 2 for a, c in zip(np.indices(config.grid_shape), centre, strict=True)]
+        ball = np.sum(squares, axis=0) < 49
+        image[ball] += 0.5 * covid
+        infection = (ball * covid * 255).astype(np.uint8)
+        lungs = np.full(config.grid_shape, 255, np.uint8)
+        np.savez_compressed(file, image=image.astype(np.float16), infection=infection, lungs=lungs)
+        inside = number < cases
+        rows.append(
+            RunCase(
+                case_id=f"case-{number}",
+                patient_id=f"patient-{number}",
+                label=COVID if covid else CAP,
+                site="",
+                age="",
+                sex="",
+                split="" if inside else "test",
+                fold=number // 2 % config.folds if inside else None,
+                ratio=0.05 if number % 3 else 0.0005,
+                stratum="large" if number % 3 else "small",
+                image=folder / f"{number}.nii.gz",
+                lungs=None,
+                infection=None,
+                prepared=file,
+            )
+        )
+    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    write_cases(folder, rows)
+    card = {"name": "threshold", "version": "1", "detection_limit": 0.0}
+    card["cut_offs"] = {"minimal": 0.001, "small": 0.005, "large": 0.030}
+    grid = {"shape_kji": list(config.grid_shape), "spacing_xyz": list(config.grid_spacing)}
+    about = {"schema": 1, "software": {}, "cohort_sha256": "", "grid": grid, "segmenter": card}
+    write_json(folder / "run.json", {**about, "models": list(config.models), "folds": config.folds})
+    return load_run(folder)
+
+
+def numbers(folder: Path) -> dict[str, bytes]:
+    """Return what a finished run found: weights, predictions and epochs, byte for byte."""
+    kept = ("weights.safetensors", "predictions.csv", "epochs.jsonl")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.name in kept}
+
+
+if __name__ == "__main__":
+    begun = load_run(Path(sys.argv[1]))
+    train_models(begun, range(begun.config.folds), CPU)

@@ -1,0 +1,197 @@
+"""How a run begins and goes on: what was prepared is reused, and whatever has changed since is noticed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.phantom import write_cohort
+from DualSamplingCOVIDLib.training.config import read_config
+
+CONFIG = """
+folds = 2
+models = ["attention-us", "attention-ss"]
+grid_shape = [32, 32, 32]
+grid_spacing = [12.0, 12.0, 12.0]
+width = 2
+epochs = 1
+batch = 4
+threads = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def a_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder, 10, seed=5, spacing_mm=(4.0, 4.0, 4.0))
+    (folder / "config.toml").write_text(CONFIG, encoding="utf-8")
+    return folder
+
+
+def _cross_validate(cohort: Path, run: Path, *more: str) -> int:
+    arguments = ["cross-validate", str(cohort / "cohort.csv"), "--output", str(run), "--progress", "none"]
+    return main([*arguments, "--device", "cpu", "--config", str(cohort / "config.toml"), *more])
+
+
+@pytest.fixture(scope="module")
+def a_run(a_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of which the first fold is trained."""
+    folder = tmp_path_factory.mktemp("begun") / "run"
+    assert _cross_validate(a_cohort, folder, "--fold", "0") == 0
+    return folder
+
+
+@pytest.fixture
+def a_copy(a_run: Path, a_cohort: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Cohort and run, to be changed; files keep the time of their change."""
+    return Path(shutil.copytree(a_cohort, tmp_path / "cohort")), Path(shutil.copytree(a_run, tmp_path / "run"))
+
+
+def test_the_folder_of_a_run_is_what_was_agreed(a_run: Path, a_cohort: Path) -> None:
+    assert {path.name for path in a_run.iterdir()} == {"config.toml", "run.json", "cases.csv", "cache", "folds"}
+    assert read_config(a_run / "config.toml") == read_config(a_cohort / "config.toml")
+    about = json.loads((a_run / "run.json").read_text(encoding="utf-8"))
+    assert about["schema"] == 1 and about["folds"] == 2 and about["models"] == ["attention-us", "attention-ss"]
+    assert about["grid"] == {"shape_kji": [32, 32, 32], "spacing_xyz": [12.0, 12.0, 12.0]}
+    assert about["segmenter"]["name"] == "given masks"
+    with (a_run / "cases.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == [
+        *("case_id", "patient_id", "label", "site", "age", "sex", "split", "fold", "ratio", "stratum"),
+        *("image", "lungs", "infection", "prepared"),
+    ]
+    assert len(rows) == 10
+    for row in rows:
+        assert (row["fold"] == "") == (row["split"] == "test")
+        assert row["infection"] == str(a_cohort / row["case_id"] / "infection.nii.gz")
+        masks = [sitk.GetArrayFromImage(sitk.ReadImage(row[name])) > 0 for name in ("infection", "lungs")]
+        assert float(row["ratio"]) == pytest.approx(np.sum(masks[0] & masks[1]) / np.sum(masks[1]), rel=1e-6)
+        with np.load(a_run / row["prepared"]) as arrays:
+            assert {name: (arrays[name].dtype.name, arrays[name].shape) for name in arrays} == {
+                "image": ("float16", (32, 32, 32)),
+                "infection": ("uint8", (32, 32, 32)),
+                "lungs": ("uint8", (32, 32, 32)),
+            }
+            assert (arrays["image"][arrays["lungs"] == 0] == 0).all()
+            assert (arrays["infection"] <= arrays["lungs"]).all() and arrays["infection"].any()
+            assert arrays["lungs"].sum() / 255 * 12**3 == pytest.approx(masks[1].sum() * 4**3, rel=0.05)
+    assert {path.name for path in (a_run / "folds").iterdir()} == {"0"}
+
+
+def test_a_run_is_not_begun_over_another(a_run: Path, a_cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cross_validate(a_cohort, a_run) == 3
+    assert "holds a run already; add --resume" in capsys.readouterr().err
+
+
+def test_going_on_trains_the_other_fold_and_prepares_nothing_anew(
+    a_copy: tuple[Path, Path], a_cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, run = a_copy
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert _cross_validate(a_cohort, run, "--resume") == 0
+    kept = {path for path in before if path.parent.name == "cache" or path.parent.parent.name == "0"}
+    assert all(path.stat().st_mtime_ns == before[path] for path in kept) and len(kept) > 20
+    assert len(list((run / "folds").rglob("result.json"))) == 4
+    assert len(list((run / "cache").glob("*.npz"))) == 10
+
+
+def test_a_touched_file_is_read_again_and_found_to_be_the_same(a_copy: tuple[Path, Path]) -> None:
+    cohort, run = a_copy
+    os.utime(cohort / "phantom-0003" / "ct.nii.gz")
+    assert _cross_validate(cohort, run, "--resume", "--fold", "0") == 0
+    assert len(list((run / "cache").glob("*.npz"))) == 10
+
+
+def _other_ct(cohort: Path, run: Path) -> None:
+    shutil.copy(cohort / "phantom-0004" / "infection.nii.gz", cohort / "phantom-0003" / "infection.nii.gz")
+    shutil.copy(cohort / "phantom-0004" / "ct.nii.gz", cohort / "phantom-0003" / "ct.nii.gz")
+    shutil.copy(cohort / "phantom-0004" / "lungs.nii.gz", cohort / "phantom-0003" / "lungs.nii.gz")
+
+
+def _gone(cohort: Path, run: Path) -> None:
+    (cohort / "phantom-0003" / "ct.nii.gz").unlink()
+
+
+def _other_settings(cohort: Path, run: Path) -> None:
+    (cohort / "config.toml").write_text(CONFIG.replace("epochs = 1", "epochs = 2"), encoding="utf-8")
+
+
+def _other_cohort(cohort: Path, run: Path) -> None:
+    path = cohort / "cohort.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("site-1", "site-9"), encoding="utf-8")
+
+
+def _two_labels(cohort: Path, run: Path) -> None:
+    path = cohort / "cohort.csv"
+    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    other = next(row for row in rows if row["label"] != rows[0]["label"] and row["split"] == rows[0]["split"])
+    path.write_text(path.read_text(encoding="utf-8").replace(other["patient_id"], rows[0]["patient_id"]))
+
+
+def _patient_in_two_folds(cohort: Path, run: Path) -> None:
+    path = run / "cases.csv"
+    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    one, other = (next(row["patient_id"] for row in rows if row["fold"] == fold) for fold in "01")
+    path.write_text(path.read_text(encoding="utf-8").replace(f",{one},", f",{other},"))
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (_other_ct, "of phantom-0003 have changed since the run was begun"),
+        (_gone, "image phantom-0003/ct.nii.gz does not exist"),
+        (_other_settings, "begun with epochs 1, not 2"),
+        (_other_cohort, "cohort.csv has changed since the run was begun"),
+        (_two_labels, "is labelled"),
+        (_patient_in_two_folds, "is in the folds"),
+    ],
+)
+def test_what_has_changed_is_named_and_nothing_finished_is_lost(
+    a_copy: tuple[Path, Path], change: object, cause: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort, run = a_copy
+    finished = sorted(run.rglob("result.json"))
+    change(cohort, run)  # type: ignore[operator]
+    assert _cross_validate(cohort, run, "--resume") == 3
+    error = capsys.readouterr().err
+    assert cause in error and "Traceback" not in error
+    assert sorted(run.rglob("result.json")) == finished
+
+
+def test_an_unusable_cohort_or_fold_leaves_nothing(
+    a_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _cross_validate(a_cohort, tmp_path / "run", "--fold", "2") == 3
+    assert "--fold 2: the folds are 0 to 1" in capsys.readouterr().err
+    assert _cross_validate(a_cohort, tmp_path / "run", "--segmenter", "none") == 3
+    assert "unknown segmenter 'none'" in capsys.readouterr().err
+    broken = Path(shutil.copytree(a_cohort, tmp_path / "broken"))
+    (broken / "phantom-0000" / "lungs.nii.gz").write_bytes(b"no mask")
+    assert _cross_validate(broken, tmp_path / "run") == 3
+    error = capsys.readouterr().err
+    assert "line 2: lungs" in error and "damaged" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interruption_says_how_to_go_on(
+    a_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from DualSamplingCOVIDLib.training import begin
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(begin, "prepare_cohort", interrupt)
+    assert _cross_validate(a_cohort, tmp_path / "run") == 130
+    assert capsys.readouterr().err.endswith("cancelled: what is finished is kept; go on with --resume\n")
+    monkeypatch.undo()
+    assert _cross_validate(a_cohort, tmp_path / "run", "--resume", "--fold", "1") == 0
+    assert len(list((tmp_path / "run").rglob("result.json"))) == 2

@@ -1,0 +1,243 @@
+"""A cross-validation is trained once, whatever interrupts it, and its numbers are those of an undisturbed one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from DualSamplingCOVIDLib import weights
+from DualSamplingCOVIDLib.errors import InputError, ResourceError
+from DualSamplingCOVIDLib.training import recorded
+from DualSamplingCOVIDLib.training.cross_validation import train_models
+from DualSamplingCOVIDLib.training.fit import Step, predict
+from DualSamplingCOVIDLib.training.prepared import PreparedDataset
+from DualSamplingCOVIDLib.training.recorded import RecordedTrainer
+from DualSamplingCOVIDLib.training.run_folder import read_result
+from training.runs import CONFIG, CPU, a_run, numbers
+
+MODELS = [(fold, model) for fold in range(2) for model in CONFIG.models]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    train_models(a_run(folder), range(2), CPU)
+    return folder
+
+
+def _lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_model_of_every_fold_leaves_what_the_run_folder_promises(undisturbed: Path) -> None:
+    for fold, model in MODELS:
+        folder = undisturbed / "folds" / str(fold) / model
+        names = {path.name for path in folder.iterdir() if "tfevents" not in path.name}
+        assert names == {"steps.jsonl", "epochs.jsonl", "weights.safetensors", "result.json", "predictions.csv"}
+        steps, epochs = _lines(folder / "steps.jsonl"), _lines(folder / "epochs.jsonl")
+        assert [(step["epoch"], step["step"]) for step in steps] == [(e, s) for e in range(3) for s in range(2)]
+        assert set(steps[0]) == set(Step._fields)
+        assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
+        assert all(math.isfinite(value) for line in steps + epochs for value in line.values())
+        result = read_result(folder)
+        assert result["best"] == max(epochs, key=lambda epoch: (epoch["validation_auc"], -epoch["validation_loss"]))
+        weights.check_hash(folder / "weights.safetensors", result["sha256"])
+        assert result["settings"]["sampling"] == model[-2:].upper() and result["seconds"] >= 0
+        assert (result["size_balanced_groups"] is None) == model.endswith("us")
+
+
+def test_predictions_are_of_the_folds_own_cases_and_of_all_test_cases(undisturbed: Path) -> None:
+    seen: dict[str, int] = {}
+    for fold in range(2):
+        with (undisturbed / "folds" / str(fold) / "attention-ss" / "predictions.csv").open(encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            assert float(row["probability"]) == pytest.approx(1 / (1 + math.exp(-float(row["logit"]))))
+        for row in rows:
+            if row["set"] == "validation":
+                assert row["case_id"] not in seen
+                seen[row["case_id"]] = fold
+        assert [row["case_id"] for row in rows if row["set"] == "test"] == ["case-12", "case-13"]
+    assert len(seen) == 12
+
+
+def test_predictions_are_those_of_the_weights_that_were_kept(undisturbed: Path) -> None:
+    from DualSamplingCOVIDLib.network.resnet import ResNet34
+    from DualSamplingCOVIDLib.training.begin import load_run
+
+    run = load_run(undisturbed)
+    folder = run.model_folder(1, "attention-ss")
+    network = ResNet34(2)
+    network.load_state_dict(weights.read(folder / "weights.safetensors"))
+    logits = predict(network, PreparedDataset(run.split(1)[1]), 2, CPU)
+    with (folder / "predictions.csv").open(encoding="utf-8") as stream:
+        stored = [float(row["logit"]) for row in csv.DictReader(stream) if row["set"] == "validation"]
+    assert logits.tolist() == pytest.approx(stored, abs=1e-5)
+
+
+def test_killed_at_ten_random_moments_the_numbers_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
+    """In processes of their own, ended by SIGKILL."""
+    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "run"
+    config = CONFIG.changed(epochs=8)
+    train_models(a_run(undisturbed, config), range(2), CPU)
+    a_run(folder, config)
+    rng = random.Random(11)
+    command = [sys.executable, "-m", "training.runs", str(folder)]
+    path = [str(Path(__file__).parents[1]), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    kills, finished = 0, {}
+    while True:
+        process = subprocess.Popen(command, env=environment)
+        began = _size(folder)
+        while process.poll() is None and _size(folder) == began:  # until it writes
+            time.sleep(0.01)
+        try:
+            process.wait(rng.uniform(0.0, 0.4) if kills < 10 else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        status = process.wait()
+        for result in folder.rglob("result.json"):
+            assert finished.setdefault(result, result.stat().st_mtime_ns) == result.stat().st_mtime_ns
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+    print(f"killed {kills} times")
+    assert kills >= 8
+    assert numbers(folder) == numbers(undisturbed)
+    steps = [_without_speed(path / "steps.jsonl") for path in (folder / "folds/1/attention-ss",)]
+    assert steps == [_without_speed(undisturbed / "folds/1/attention-ss/steps.jsonl")]
+    assert not list(folder.rglob("*.partial*")) and not list(folder.rglob("checkpoint"))
+
+
+def _size(folder: Path) -> tuple[int, ...]:
+    return tuple(path.stat().st_size for path in sorted(folder.glob("folds/*/*/*")) if path.exists())
+
+
+def _without_speed(path: Path) -> list[dict[str, float]]:
+    return [{key: value for key, value in line.items() if key != "samples_per_second"} for line in _lines(path)]
+
+
+@pytest.mark.parametrize("after", [0.01, 0.34, 0.5, 0.99])
+def test_an_interruption_repeats_one_epoch_at_most_and_no_finished_model(
+    tmp_path: Path, after: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(tmp_path / "run")
+    seen: list[tuple[str, int]] = []
+    ended = RecordedTrainer.step_ended
+
+    def step_ended(self: RecordedTrainer, step: Step) -> None:
+        seen.append((str(self.folder), step.epoch))
+        ended(self, step)
+
+    def interrupt(stage: str, fraction: float) -> None:
+        if "fold 0 attention-ss" in stage and fraction >= after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RecordedTrainer, "step_ended", step_ended)
+    with pytest.raises(KeyboardInterrupt):
+        train_models(run, [0], CPU, progress=interrupt)
+    before = len(seen)
+    assert run.is_finished(0, "baseline-us") and not run.is_finished(0, "attention-ss")
+    train_models(run, [0], CPU)
+    assert all(folder.endswith("attention-ss") for folder, _ in seen[before:])
+    repeated = {epoch for _, epoch in seen[before:]} & {epoch for f, epoch in seen[:before] if f == seen[-1][0]}
+    assert len(repeated) <= 1
+
+
+def _interrupted(folder: Path) -> Path:
+    """Leave a run whose first model stands after its first epoch; return its checkpoint."""
+
+    def interrupt(stage: str, fraction: float) -> None:
+        if fraction > 0.4:
+            raise KeyboardInterrupt
+
+    run = a_run(folder)
+    with pytest.raises(KeyboardInterrupt):
+        train_models(run, [0], CPU, progress=interrupt)
+    return folder / "folds" / "0" / "baseline-us" / "checkpoint"
+
+
+def _cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def _of_other_settings(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "settings": {**state["settings"], "epochs": 9}}, path)
+
+
+def _code(path: Path) -> None:
+    torch.save({"network": RecordedTrainer}, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (_cut_short, "damaged or no checkpoint"),
+        (_code, "damaged or no checkpoint"),
+        (_of_other_settings, "other settings"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path: Path, damage: object, cause: str) -> None:
+    checkpoint = _interrupted(tmp_path / "run")
+    damage(checkpoint)  # type: ignore[operator]
+    from DualSamplingCOVIDLib.training.begin import load_run
+
+    with pytest.raises(InputError, match=cause) as caught:
+        train_models(load_run(tmp_path / "run"), [0], CPU)
+    text = str(caught.value)
+    assert str(checkpoint) in text and text.endswith("delete it to train this model anew") and "\n" not in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to stand for a full disk")
+def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = _interrupted(tmp_path / "run")
+    before = checkpoint.read_bytes()
+    monkeypatch.setattr(recorded, "write_whole", lambda file, write: write(Path("/dev/full")))
+    from DualSamplingCOVIDLib.training.begin import load_run
+
+    with pytest.raises(ResourceError, match="checkpoint: cannot be written: the disk is full"):
+        train_models(load_run(tmp_path / "run"), [0], CPU)
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_prepared_case_that_is_gone_is_named_and_what_was_finished_stays(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    from DualSamplingCOVIDLib.training.begin import load_run
+
+    shutil.rmtree(folder / "folds" / "1" / "attention-ss")
+    (folder / "cache" / "3.npz").unlink()
+    with pytest.raises(InputError, match=r"3\.npz: the prepared case case-3 is gone; start again"):
+        train_models(load_run(folder), range(2), CPU)
+    assert (folder / "folds/1/baseline-us/result.json").exists()
+    shutil.copy(undisturbed / "cache" / "3.npz", folder / "cache" / "3.npz")
+    train_models(load_run(folder), range(2), CPU)
+    assert numbers(folder) == numbers(undisturbed)
+
+
+def test_memory_does_not_grow_over_the_epochs(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", CONFIG.changed(epochs=24, models=("attention-us",)))
+    resident: list[int] = []
+
+    def note(stage: str, fraction: float) -> None:
+        if math.isclose(fraction * 24 % 1, 0, abs_tol=1e-6):
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            resident.append(pages * os.sysconf("SC_PAGESIZE") // 2**20)
+
+    train_models(run, [0], CPU, progress=note)
+    print(f"resident over 24 epochs: {resident[5]} to {resident[-1]} MB")
+    assert resident[-1] - resident[5] <= 8
