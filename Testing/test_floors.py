@@ -8,8 +8,8 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSamplingCOVIDLib"
 FLOORS = (
-    {"errors", "parallel", "progress", "resources", "segments"},
-    {"diagnosis"},
+    {"errors", "progress", "resources", "segments"},
+    {"diagnosis", "parallel"},
     {"ct", "diagnosis_folder", "summary", "weights"},
     {"network"},
     {"segmentation", "preprocessing", "cohort"},

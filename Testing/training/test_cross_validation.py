@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,30 @@ def test_memory_does_not_grow_over_the_epochs(tmp_path: Path) -> None:
     train_models(run, [0], CPU, progress=note)
     print(f"resident over 24 epochs: {resident[5]} to {resident[-1]} MB")
     assert resident[-1] - resident[5] <= 8
+
+
+def test_scalars_go_to_tensorboard_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a stand-in with the writer's documented interface."""
+    written: list[tuple[str, float, int]] = []
+
+    class SummaryWriter:
+        def __init__(self, log_dir: str, purge_step: int) -> None:
+            written.append((log_dir, 0.0, purge_step))
+
+        def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+            written.append((tag, scalar_value, global_step))
+
+        def close(self) -> None:
+            written.append(("closed", 0.0, 0))
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr(recorded, "has_tensorboard", lambda: True)
+    run = a_run(tmp_path / "run", CONFIG.changed(models=("attention-us",)))
+    train_models(run, [0], CPU)
+    folder = run.model_folder(0, "attention-us")
+    assert written[0] == (str(folder), 0.0, 0) and written[-1][0] == "closed"
+    lines = _lines(folder / "steps.jsonl")
+    assert [w[1:] for w in written if w[0] == "training/bce"] == [(line["bce"], n) for n, line in enumerate(lines)]
+    assert [w[2] for w in written if w[0] == "validation/auc"] == [2, 4, 6]
