@@ -95,3 +95,9 @@ def test_a_pickled_file_in_the_folder_is_refused_and_not_opened(tmp_path: Path) 
     (tmp_path / "extra.pkl").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(BundleError, match="pickled files can run code"):
         load(tmp_path)
+
+
+def test_where_no_weights_ship_the_sentence_says_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("DualSamplingCOVIDLib.segmentation.vbnet.SHIPPED", "Bundles/none")
+    with pytest.raises(BundleError, match=r"Bundles/none .* vbnet:FOLDER"):
+        VBNetSegmenter()

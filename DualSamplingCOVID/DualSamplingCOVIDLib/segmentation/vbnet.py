@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from .. import resources
 from ..diagnosis import Segmentation, SegmenterCard
-from ..errors import ResourceError
+from ..errors import BundleError, ResourceError
 from ..progress import Progress, silent
 from . import trained, working_grid
 from .morphology import VOXEL_ML, box, larger_than
@@ -61,7 +61,7 @@ class VBNetSegmenter:
         Raises:
             BundleError: the folder is missing, altered or of another architecture.
         """
-        self._trained = trained.load(folder or resources.path(SHIPPED))
+        self._trained = trained.load(folder or _shipped())
         self._device = device
 
     @property
@@ -100,6 +100,13 @@ class VBNetSegmenter:
             network.load_state_dict(self._trained.tensors(described), assign=True)
             networks.append(network.eval().to(device))
         return networks[0], networks[1]
+
+
+def _shipped() -> Path:
+    try:
+        return resources.path(SHIPPED)
+    except FileNotFoundError as error:
+        raise BundleError(f"{error}: name a folder that train-segmenter wrote, vbnet:FOLDER") from None
 
 
 def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent) -> Found:
