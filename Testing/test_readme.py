@@ -34,5 +34,5 @@ def test_every_command_is_one_of_the_command_lines(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["--help"])
     known = capsys.readouterr().out
-    for command in re.findall(r"`dualsampling-covid (\w+)", README):
-        assert f"    {command} " in known
+    for command in re.findall(r"`dualsampling-covid ([\w-]+)", README):
+        assert re.search(rf"^    {command}( |$)", known, re.MULTILINE), command

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,8 @@ def test_killed_at_ten_random_moments_the_numbers_are_those_of_an_undisturbed_ru
     print(f"killed {kills} times")
     assert kills >= 8
     assert numbers(folder) == numbers(undisturbed)
-    steps = [_without_speed(path / "steps.jsonl") for path in (folder / "folds/1/attention-ss",)]
-    assert steps == [_without_speed(undisturbed / "folds/1/attention-ss/steps.jsonl")]
+    for steps in undisturbed.rglob("steps.jsonl"):
+        assert _without_speed(folder / steps.relative_to(undisturbed)) == _without_speed(steps)
     assert not list(folder.rglob("*.partial*")) and not list(folder.rglob("checkpoint"))
 
 
@@ -155,6 +156,8 @@ def test_an_interruption_repeats_one_epoch_at_most_and_no_finished_model(
     assert all(folder.endswith("attention-ss") for folder, _ in seen[before:])
     repeated = {epoch for _, epoch in seen[before:]} & {epoch for f, epoch in seen[:before] if f == seen[-1][0]}
     assert len(repeated) <= 1
+    steps = _lines(Path(seen[-1][0]) / "steps.jsonl")
+    assert [(step["epoch"], step["step"]) for step in steps] == [(e, s) for e in range(3) for s in range(2)]
 
 
 def _interrupted(folder: Path) -> Path:
@@ -179,8 +182,18 @@ def _of_other_settings(path: Path) -> None:
     torch.save({**state, "settings": {**state["settings"], "epochs": 9}}, path)
 
 
+class _Code:
+    """Leaves a file beside the checkpoint where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path.with_name("was-run"),)
+
+
 def _code(path: Path) -> None:
-    torch.save({"network": RecordedTrainer}, path)
+    torch.save({**torch.load(path, weights_only=True), "more": _Code(path)}, path)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +213,7 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path: Path, damage: o
         train_models(load_run(tmp_path / "run"), [0], CPU)
     text = str(caught.value)
     assert str(checkpoint) in text and text.endswith("delete it to train this model anew") and "\n" not in text
+    assert not checkpoint.with_name("was-run").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to stand for a full disk")
@@ -241,3 +255,30 @@ def test_memory_does_not_grow_over_the_epochs(tmp_path: Path) -> None:
     train_models(run, [0], CPU, progress=note)
     print(f"resident over 24 epochs: {resident[5]} to {resident[-1]} MB")
     assert resident[-1] - resident[5] <= 8
+
+
+def test_scalars_go_to_tensorboard_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a stand-in with the writer's documented interface."""
+    written: list[tuple[str, float, int]] = []
+
+    class SummaryWriter:
+        def __init__(self, log_dir: str, purge_step: int) -> None:
+            written.append((log_dir, 0.0, purge_step))
+
+        def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+            written.append((tag, scalar_value, global_step))
+
+        def close(self) -> None:
+            written.append(("closed", 0.0, 0))
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr(recorded, "has_tensorboard", lambda: True)
+    run = a_run(tmp_path / "run", CONFIG.changed(models=("attention-us",)))
+    train_models(run, [0], CPU)
+    folder = run.model_folder(0, "attention-us")
+    assert written[0] == (str(folder), 0.0, 0) and written[-1][0] == "closed"
+    lines = _lines(folder / "steps.jsonl")
+    assert [w[1:] for w in written if w[0] == "training/bce"] == [(line["bce"], n) for n, line in enumerate(lines)]
+    assert [w[2] for w in written if w[0] == "validation/auc"] == [2, 4, 6]

@@ -1,5 +1,6 @@
 """The trainer learns, is repeatable, and gradients do not depend on how a batch is cut."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,52 @@ def test_augmented_cases_still_teach_and_repeat(tmp_path: Path) -> None:
     first, second = (Trainer(settings, training, validation, CutOffs(), CPU).fit() for _ in range(2))
     assert first.best.validation_auc >= 0.9
     assert first.history == second.history
+
+
+def test_the_one_cycle_schedule_leaves_adams_betas_alone(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path, 4, 1)
+    trainer = Trainer(Settings(schedule="one-cycle", **SETTINGS), dataset, dataset, CutOffs(), CPU)
+    for _ in range(3):
+        trainer.step([0, 1, 2, 3], trainer.load([[0, 1, 2, 3]]))
+        assert trainer.optimiser.param_groups[0]["betas"] == (0.9, 0.999)
+
+
+@pytest.mark.parametrize("schedule", ["steps", "one-cycle"])
+def test_a_trainer_that_is_restored_goes_on_as_if_nothing_had_been_between(tmp_path: Path, schedule: str) -> None:
+    dataset = _dataset(tmp_path, 8, 1)
+    settings = Settings(sampling="SS", schedule=schedule, augmentation="mirror-and-shift", **SETTINGS)
+    whole = Trainer(settings, dataset, dataset, CutOffs(), CPU)
+    states = []
+    whole.epoch_ended = lambda: states.append(copy.deepcopy(whole.state()))  # type: ignore[method-assign]
+    expected = whole.fit()
+    later = Trainer(settings, dataset, dataset, CutOffs(), CPU)
+    later.restore(states[1])
+    found = later.fit()
+    assert found.history == expected.history
+    assert all(torch.equal(found.state[name], expected.state[name]) for name in expected.state)
+
+
+def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path, 8, 1)
+    trainer = Trainer(Settings(**SETTINGS), dataset, dataset, CutOffs(), CPU)
+    with torch.no_grad():
+        trainer.network.fc.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match="no number any more in epoch 0; take a lower learning_rate"):
+        trainer.fit()
+
+
+def test_mixed_precision_is_left_out_where_the_features_are_too_few(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path, 4, 1)
+    trainer = Trainer(Settings(**SETTINGS), dataset, dataset, CutOffs(), CPU)
+    for size, wanted in ((32, False), (33, True)):
+        context = trainer.precision(torch.zeros(1, 1, size, 64, 64))
+        assert isinstance(context, torch.autocast) == wanted
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"sampling": "XX"}, {"kind": "other"}, {"batch": 0}, {"learning_rate": 0.0}, {"decay": 0.0}, {"beta_2": 1.0}],
+)
+def test_settings_out_of_range_are_named(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        Settings(**values)  # type: ignore[arg-type]

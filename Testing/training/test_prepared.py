@@ -12,7 +12,7 @@ from DualSamplingCOVIDLib.diagnosis import COVID
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.phantom import make_phantom
 from DualSamplingCOVIDLib.preprocessing import GridSpec
-from DualSamplingCOVIDLib.training.prepared import PreparedDataset, prepare_cohort
+from DualSamplingCOVIDLib.training.prepared import PreparedCase, PreparedDataset, prepare_cohort
 
 SPEC = GridSpec().coarser(4)
 
@@ -49,6 +49,34 @@ def test_a_ct_without_lungs_is_named(tmp_path: Path) -> None:
     case = Case("block", "block", tmp_path / "block.nrrd", COVID)
     with pytest.raises(InputError, match=r"block\.nrrd: not a chest CT"):
         prepare_cohort([case], SPEC, "threshold", tmp_path / "ready")
+
+
+def test_the_cache_knows_content_and_settings(a_case: tuple[Case, float], tmp_path: Path) -> None:
+    case, _ = a_case
+    folder = tmp_path / "cache"
+    (first,) = prepare_cohort([case], SPEC, "threshold", folder)
+    written = first.file.stat().st_mtime_ns
+    (again,) = prepare_cohort([case], SPEC, "threshold", folder)
+    assert again == first and first.file.stat().st_mtime_ns == written
+    (coarser,) = prepare_cohort([case], SPEC.coarser(2), "threshold", folder)
+    (without,) = prepare_cohort([replace(case, infection=None)], SPEC, "threshold", folder)
+    assert len({first.file, coarser.file, without.file}) == 3
+    assert first.segmenter is not None and first.segmenter.name == "given masks"
+    assert without.segmenter is not None and without.segmenter.name == "threshold with given lungs"
+    whole = sum(array.nbytes for array in np.load(first.file).values())
+    assert first.file.stat().st_size < whole / 2
+    assert not list(folder.glob("*.partial*"))
+
+
+def test_a_damaged_or_missing_file_of_the_cache_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    dataset = PreparedDataset([PreparedCase("x", "x", COVID, "", 0.1, file)])
+    with pytest.raises(InputError, match=r"x\.npz: the prepared case x is gone"):
+        dataset[0]
+    for content in (b"", b"PK\x03\x04 and no more"):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=r"x\.npz: the prepared case x cannot be read"):
+            dataset[0]
 
 
 def _volume_ml(path: Path | None) -> float:

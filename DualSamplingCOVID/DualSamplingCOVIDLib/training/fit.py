@@ -167,7 +167,7 @@ class Trainer:
         sums = torch.zeros(3, dtype=torch.float64)
         since = time.perf_counter()
         for index, batch in enumerate(batches):
-            rate = self.schedule.get_last_lr()[0]
+            rate = float(self.schedule.get_last_lr()[0])
             parts = self.step(batch, loaded, index)
             if not torch.isfinite(parts).all():
                 advice = "take a lower learning_rate, or mixed_precision = false"
