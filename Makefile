@@ -18,7 +18,7 @@ INSTALL = test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $
 MAKE_VENV = @$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call INSTALL,$(VENV_PACKAGES)); } || \
 	  { echo "A virtual environment needs: apt-get install $(VENV_PACKAGES)"; exit 1; }
 
-.PHONY: demo test bundle benchmark clean
+.PHONY: demo test bundle segmenter benchmark clean
 .DELETE_ON_ERROR:
 
 $(VENV)/demo.installed: $(LIBRARY)
@@ -46,11 +46,16 @@ test: $(VENV)/tests.installed
 	  echo "Tests that render or run the panel will skip: apt-get install $(DEBIAN_PACKAGES)"
 	$(BIN)/ruff check DualSamplingCOVID Testing
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Regenerates Resources/Bundles/phantom-demo: phantoms, their masks, three networks, cut-offs.
 bundle: $(VENV)/tests.installed
 	$(BIN)/python -m DualSamplingCOVIDLib.commands.demo_bundle --output Resources/Bundles/phantom-demo
+
+# Regenerates Resources/Bundles/vbnet-synthetic, from phantoms to held-out figures; RECIPE=gpu for a GPU.
+RECIPE ?= cpu
+segmenter: $(VENV)/tests.installed
+	$(BIN)/dualsampling-covid train-segmenter --recipe $(RECIPE) --output Resources/Bundles/vbnet-synthetic --overwrite
 
 benchmark: $(VENV)/tests.installed
 	$(BIN)/python Testing/Benchmarks/analyze.py $(BENCHMARK_CT)

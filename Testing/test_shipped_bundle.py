@@ -47,8 +47,8 @@ def test_its_held_out_figures_keep_the_promise() -> None:
 
 
 def test_its_probabilities_span_from_one_class_to_the_other() -> None:
-    covid, cap = _asked(901, COVID, 0.15), _asked(907, CAP, 0.08)
-    assert covid.decision.answer == COVID and covid.decision.probability > 0.7
+    covid, cap = _asked(904, COVID, 0.2), _asked(908, CAP, 0.02)
+    assert covid.decision.answer == COVID and covid.decision.probability > 0.9
     assert cap.decision.probability < 0.1
 
 

@@ -114,8 +114,8 @@ def test_it_learns_to_tell_a_bright_cube_and_its_core_apart() -> None:
     volume, target = torch.full((1, 1, 32, 32, 32), -1.0), torch.zeros(1, 2, 32, 32, 32)
     volume[..., 8:24, 8:24, 8:24], target[:, 0, 8:24, 8:24, 8:24] = 0.2, 1
     volume[..., 13:19, 13:19, 13:19], target[:, 1, 13:19, 13:19, 13:19] = 0.9, 1
-    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
-    for _ in range(40):
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    for _ in range(80):
         optimiser.zero_grad()
         loss = nn.functional.binary_cross_entropy_with_logits(network(volume), target)
         loss.backward()

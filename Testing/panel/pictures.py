@@ -75,7 +75,7 @@ def main(folder: Path, ct: Path | None) -> None:
     host: Any = Host()
     host.load(MODULE)
     study = Study(host, host.open("DualSamplingCOVID"))
-    image = read_ct(ct).image if ct else make_phantom(2020, COVID, ratio=0.06).ct
+    image = read_ct(ct).image if ct else make_phantom(7, COVID, ratio=0.06).ct
     study.loadCt(image, name="Phantom CT" if ct is None else "CT")
     save(folder, "panel-input", panelPicture(host))
     result = study.analyze(300)
