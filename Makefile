@@ -46,7 +46,7 @@ test: $(VENV)/tests.installed
 	  echo "Tests that render or run the panel will skip: apt-get install $(DEBIAN_PACKAGES)"
 	$(BIN)/ruff check DualSamplingCOVID Testing
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Regenerates Resources/Bundles/phantom-demo: phantoms, their masks, three networks, cut-offs.
 bundle: $(VENV)/tests.installed

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 from torch import multiprocessing
 
@@ -44,7 +46,16 @@ def _work(rank: int, size: int, folder: Path, port: int) -> None:
         torch.save(_stepped(_trainer(folder, team)), folder / f"rank-{rank}.pt")
 
 
-def test_two_processes_find_the_gradients_of_one(tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums are rounded in the order of the threads that take part."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_two_processes_find_the_gradients_of_one(one_thread: None, tmp_path: Path) -> None:
     a_run(tmp_path / "run")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
