@@ -156,3 +156,8 @@ def test_tables_and_json_carry_every_number_with_its_n() -> None:
     assert record["settings"] == [["tolerance_mm", 10.0]]
     dead = next(row for row in record["maps"] if row["method"] == GRAD_CAM)
     assert dead["measures"]["dice"] is None and "NaN" not in found.as_json()
+
+
+def test_one_patient_has_a_mean_but_no_interval() -> None:
+    found = mean_interval([0.2, 0.4], ["p", "p"], 50, 0)
+    assert found.estimate == pytest.approx(0.3) and math.isnan(found.low) and math.isnan(found.high)

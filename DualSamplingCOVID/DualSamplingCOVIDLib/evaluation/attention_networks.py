@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,7 +64,7 @@ class MapModel:
         """Return the probability of COVID-19 of an input [k, j, i]."""
         import torch
 
-        with torch.no_grad():
+        with torch.no_grad(), _exact():
             logit = self._network(_batch(image, self.device)).logit[0]
         return float(torch.sigmoid(logit.double()))
 
@@ -107,6 +108,16 @@ def _network(state: Mapping[str, Tensor]) -> ResNet34:
     return network.eval()
 
 
+def _exact() -> AbstractContextManager[None]:
+    """Return what makes a GPU answer the same each time, in full single precision."""
+    import torch
+
+    exact: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return exact
+
+
 def _batch(image: Volume, device: torch.device) -> Tensor:
     import torch
 
@@ -119,7 +130,7 @@ def _map(network: ResNet34, model: str, image: Volume, device: torch.device) -> 
 
     from ..network.attention import grad_cam, online_attention
 
-    with torch.no_grad():
+    with torch.no_grad(), _exact():
         features = network.features(_batch(image, device))
         if model == BASELINE:
             maps = grad_cam(network.classify, features, image.shape)
