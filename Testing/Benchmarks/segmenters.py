@@ -91,7 +91,7 @@ def say(line: str) -> None:
 
 def real(names: Sequence[str], data: Data, options: argparse.Namespace) -> Results:
     """Measure the five real CTs."""
-    results = {name: _real(name, data) for name in names}
+    results = {name: real_figures(name, data) for name in names}
     wanted = {"lung Dice, id001": ">= 0.975", "lung Dice, id002": ">= 0.975", "covid-P001: slice AUC": ">= 0.92"}
     wanted |= {"covid-P001: labelled slices with infection": ">= 0.95", "normal-normal001: ratio": "< 0.001"}
     wanted |= {"cap-cap002: ratio": "> 0.001, small"}
@@ -102,7 +102,8 @@ def real(names: Sequence[str], data: Data, options: argparse.Namespace) -> Resul
     return results
 
 
-def _real(name: str, data: Data) -> dict[str, float]:
+def real_figures(name: str, data: Data) -> dict[str, float]:
+    """Return what the five real CTs say of one segmenter."""
     row: dict[str, float] = {}
     for case in ("id001", "id002"):
         found = data.found(name, f"lungs/{case}-ct.nii.gz")

@@ -25,6 +25,8 @@ AVERAGED_OVER = 100
 SAVE_EVERY = 50
 WEIGHT_DECAY = 1e-4
 LARGEST_GRADIENT = 2.0
+SMOOTH = 100.0
+"""Voxels added above and below in the Dice: where nothing is to be found, as many false ones cost one half."""
 
 Check = Callable[[nn.Module], float]
 """Says how good a network is: the larger the better."""
@@ -46,9 +48,10 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         from monai.losses import DiceCELoss
 
-        # over the batch: a patch without infection alone would have a Dice of 0 for a single wrong voxel
+        # patch by patch: over the batch, a large lesion would hide a small one in the patch beside it
         self.heads = nn.ModuleList(
-            DiceCELoss(sigmoid=True, batch=True, weight=torch.tensor([weight])) for weight in missed
+            DiceCELoss(sigmoid=True, smooth_nr=SMOOTH, smooth_dr=SMOOTH, weight=torch.tensor([weight]))
+            for weight in missed
         )
 
     def forward(self, logits: Tensor, shares: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,13 +47,27 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
     _claim(folder, recipe)
     keep_freed_memory()
     plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed, [Path(file) for file in recipe.backgrounds])
-    start = time.perf_counter()
-    files = write_cases(folder / "cases", plan, recipe.variety, progress)
-    seconds = time.perf_counter() - start
+    with _spending(folder / "phantoms.json") as seconds_so_far:
+        files = write_cases(folder / "cases", plan, recipe.variety, progress)
+    seconds = seconds_so_far()
     learned, held_out = files[: recipe.phantoms], files[recipe.phantoms :]
     coarse = _fit_coarse(recipe, learned, held_out, folder, device, progress, workers)
-    fine = _fit_fine(recipe, learned, held_out, folder, device, progress, workers)
+    fine = fit_fine(recipe, learned, held_out, folder, device, progress, workers)
     return Taught(coarse, fine, seconds, len(learned))
+
+
+@contextmanager
+def _spending(note: Path) -> Iterator[Callable[[], float]]:
+    """Add the seconds spent inside to those of interrupted runs, kept in `note`; what is given tells the sum."""
+
+    def so_far() -> float:
+        return float(json.loads(note.read_text(encoding="utf-8"))["seconds"]) if note.exists() else 0.0
+
+    start = time.perf_counter()
+    try:
+        yield so_far
+    finally:
+        note.write_text(json.dumps({"seconds": so_far() + time.perf_counter() - start}), encoding="utf-8")
 
 
 def _claim(folder: Path, recipe: Recipe) -> None:
@@ -82,15 +97,16 @@ def _fit_coarse(
     return fit.run(lambda network: _coarse_score(network, held_out, device), recipe.checks, progress)
 
 
-def _fit_fine(
+def fit_fine(
     recipe: Recipe,
     learned: Sequence[Path],
     held_out: Sequence[Path],
     folder: Path,
     device: torch.device,
     progress: Progress,
-    workers: int,
+    workers: int = 0,
 ) -> Fitted:
+    """Fit the fine network on the cases in `learned`, in `folder`; `held_out` ones choose among its looks."""
     stage = recipe.fine
     torch.manual_seed(recipe.seed + 1)
     samples = Patches(learned, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)

@@ -1,0 +1,130 @@
+"""What VB-Net's phantoms must vary for real CTs: short trainings, each without one part of the variety.
+
+python Testing/Benchmarks/segmenter_study.py --work WORK DATA_FOLDER
+
+Every training is the recipe "study" of `train-segmenter`'s fine network, behind the coarse network of the segmenter
+that ships, with the same seeds and steps; DATA_FOLDER is that of segmenters.py. What is finished in WORK is not done
+again. The table (Markdown) goes to stdout: each figure is the mean of the seeds, with the seeds' own in brackets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from segmenters import Data, real_figures, say
+
+from DualSamplingCOVIDLib import resources
+from DualSamplingCOVIDLib.commands import reporter
+from DualSamplingCOVIDLib.segmentation import trained
+from DualSamplingCOVIDLib.segmentation.vbnet import SHIPPED
+from DualSamplingCOVIDLib.training.memory import keep_freed_memory
+from DualSamplingCOVIDLib.training.segmentation.cases import plan_phantoms, write_cases
+from DualSamplingCOVIDLib.training.segmentation.fit import Fitted
+from DualSamplingCOVIDLib.training.segmentation.recipe import RECIPES, Recipe
+from DualSamplingCOVIDLib.training.segmentation.teach import fit_fine
+
+SEEDS = (2020, 2021)
+EVERYTHING = "everything"
+LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "acquisition")
+SHOWN = {
+    "lung Dice, id001": "{:.3f}",
+    "lung Dice, id002": "{:.3f}",
+    "covid-P001: slice AUC": "{:.3f}",
+    "covid-P001: labelled slices with infection": "{:.2f}",
+    "covid-P001: ratio": "{:.4f}",
+    "cap-cap002: ratio": "{:.4f}",
+    "normal-normal001: ratio": "{:.4f}",
+}
+
+
+def recipe_without(part: str, seed: int) -> Recipe:
+    """Return the study's recipe without one part of the variety."""
+    recipe = dataclasses.replace(RECIPES["study"], seed=seed)
+    if part == EVERYTHING:
+        return recipe
+    if part == "acquisition":
+        return dataclasses.replace(recipe, acquisition=False)
+    return dataclasses.replace(recipe, variety=dataclasses.replace(recipe.variety, **{part: False}))
+
+
+def train(part: str, seed: int, work: Path) -> Path:
+    """Fit a fine network and put it behind the shipped coarse one; return the segmenter's folder."""
+    folder = work / f"{part}-{seed}"
+    if (folder / "segmenter").exists():
+        return folder / "segmenter"
+    recipe = recipe_without(part, seed)
+    # the scanner's variety is drawn at training: its phantoms are those of everything
+    cases = work / f"{EVERYTHING if part == 'acquisition' else part}-{seed}" / "cases"
+    plan = plan_phantoms(recipe.phantoms + recipe.held_out, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = reporter.reporter("bar")
+    files = write_cases(cases, plan, recipe.variety, progress)
+    learned, held_out = files[: recipe.phantoms], files[recipe.phantoms :]
+    fitted = fit_fine(recipe, learned, held_out, folder, torch.device("cpu"), progress)
+    reporter.close(progress)
+    return _assembled(fitted, recipe, f"{part}-{seed}", folder / "segmenter")
+
+
+def _assembled(fitted: Fitted, recipe: Recipe, name: str, folder: Path) -> Path:
+    shipped = trained.load(resources.path(SHIPPED))
+    made = dataclasses.replace(
+        shipped,
+        folder=folder,
+        card=dataclasses.replace(shipped.card, name=name),
+        fine=dataclasses.replace(shipped.fine, width=recipe.fine.width),
+        evaluation={},
+    )
+    partial = folder.with_name("segmenter.partial")
+    partial.mkdir(exist_ok=True)
+    trained.save(partial, made, shipped.tensors(shipped.coarse), fitted.state)
+    return partial.rename(folder)
+
+
+def measure(part: str, seed: int, work: Path, data: Data) -> dict[str, float]:
+    """Return the figures on real CTs of one training, which is run where it has not been."""
+    file = work / f"{part}-{seed}.json"
+    if not file.exists():
+        say(f"{part}, seed {seed}")
+        figures = real_figures(f"vbnet:{train(part, seed, work)}", data)
+        file.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def table(results: dict[str, list[dict[str, float]]]) -> str:
+    """Return the Markdown table: a row a part left out, a column a figure."""
+    lines = [f"| left out | {' | '.join(SHOWN)} |", "|---|" + "---|" * len(SHOWN)]
+    for part, found in results.items():
+        cells = []
+        for figure, form in SHOWN.items():
+            values = [one[figure] for one in found]
+            own = ", ".join(form.format(value) for value in values)
+            cells.append(f"{form.format(np.mean(values))} ({own})")
+        lines.append(f"| {'nothing' if part == EVERYTHING else part.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what is missing, seed by seed, and print the table after each training."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with labels.json, ct/, lungs/ and not-chest/")
+    parser.add_argument("--work", type=Path, required=True, help="phantoms, checkpoints and figures; gone on from")
+    options = parser.parse_args()
+    keep_freed_memory()
+    data = Data(options.data)
+    results: dict[str, list[dict[str, float]]] = {part: [] for part in (EVERYTHING, *LEFT_OUT)}
+    for seed in SEEDS:
+        for part in results:
+            results[part].append(measure(part, seed, options.work, data))
+            print(table({name: found for name, found in results.items() if found}), file=sys.stderr)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
