@@ -63,6 +63,16 @@ def test_the_same_work_folder_gives_the_same_weights_without_learning_again(
     assert (one.coarse.sha256, one.fine.sha256) == (other.coarse.sha256, other.fine.sha256)
 
 
+def test_seconds_of_interrupted_phantoms_count(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "measure", lambda *_, **__: FOUND)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "phantoms.json").write_text(json.dumps({"seconds": 1000.0}))
+    assert _run(tmp_path / "taught", "--work", str(tmp_path / "work")) == 0
+    assert 1000 <= trained.load(tmp_path / "taught").evaluation["seconds"]["phantoms"] < 1200
+
+
 def test_figures_by_hand() -> None:
     figures = calibrate.figures(FOUND)
     assert (figures["phantoms"], figures["normal"], figures["below_0.005"]) == (10, 4, 3)
