@@ -63,9 +63,7 @@ def test_the_same_work_folder_gives_the_same_weights_without_learning_again(
     assert (one.coarse.sha256, one.fine.sha256) == (other.coarse.sha256, other.fine.sha256)
 
 
-def test_seconds_of_interrupted_phantoms_count(
-    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_seconds_of_interrupted_phantoms_count(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "measure", lambda *_, **__: FOUND)
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "phantoms.json").write_text(json.dumps({"seconds": 1000.0}))

@@ -92,8 +92,14 @@ def test_the_place_is_that_of_the_bodys_middle_wherever_the_body_lies() -> None:
     hu[0, ..., 10:21], hu[1, ..., 30:41] = 40, 40
     place = placed(hu)[:, 2, 0, 0]
     assert place[0, 15] == 0 and place[1, 35] == 0
-    assert place[0, 18] == pytest.approx(3 / 30) and place[1, 5] == -1
+    assert place[0, 18] == pytest.approx(3 / 10) and place[1, 5] == -1
     assert torch.equal(placed(hu)[:, :2], windowed(hu))
+
+
+def test_the_place_of_air_is_nothing_in_tissue() -> None:
+    hu = torch.full((1, 1, 2, 2, 101), 40.0)
+    hu[..., 10], hu[..., 90] = -1000.0, -1000.0
+    assert placed(hu)[0, 3, 0, 0, [10, 50, 90]].tolist() == [-1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("shape", [(30, 33, 36), (31, 35, 40)])

@@ -159,8 +159,8 @@ def placed(hu: Tensor) -> Tensor:
     """Return the coarse network's input [N,4,D,H,W] of HU [N,1,D,H,W] (k, j, i; i to the patient's left).
 
     Beside the windows it has a place: how far a voxel lies to the left of the body's middle (the mean of its tissue),
-    once as it is and once for air alone (tissue is 0). Right and left lung look alike to convolutions: without the
-    first a thousand steps do not tell them apart, without the second it is luck whether six hundred do.
+    once as it is and once for air alone (0 in tissue). Right and left lung look alike to convolutions, and without a
+    place a thousand steps do not tell them apart.
     """
     tissue = (hu > TISSUE_HU).float()
     column = torch.arange(hu.shape[-1], dtype=torch.float32, device=hu.device)
