@@ -13,8 +13,8 @@ from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.bundle import load_bundle
 from DualSamplingCOVIDLib.diagnosis import COVID
 from DualSamplingCOVIDLib.phantom import make_phantom
-from DualSamplingCOVIDLib.training.begin import load_run
 from DualSamplingCOVIDLib.training.cross_validation import train_models
+from DualSamplingCOVIDLib.training.run import load_run
 from DualSamplingCOVIDLib.weights import read
 from training.runs import CARD, CONFIG, CPU, a_run
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from ..errors import InputError
 from ..preprocessing import GridSpec
+from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US
 from ..segmentation import DEFAULT
 from .settings import Settings
 
-MODELS = {"baseline-us": ("US", "baseline"), "attention-us": ("US", "attention"), "attention-ss": ("SS", "attention")}
+MODELS = {BASELINE_US: ("US", "baseline"), ATTENTION_US: ("US", "attention"), ATTENTION_SS: ("SS", "attention")}
 """Sampling and kind of each model: the baseline RN34 + US, Attention RN34 + US and Attention RN34 + SS."""
 
 MASKS = ("cohort", "segmenter")
