@@ -104,7 +104,7 @@ def _patient_in_two_folds(run: Path) -> None:
         (_unfinished, 3, "no fold has its attention models"),
         (_altered, 4, "not the weights that result.json speaks of"),
         (_not_begun, 3, "not all prepared"),
-        (_patient_in_two_folds, 3, "patient 'patient-0' is in the folds 0 and 1"),
+        (_patient_in_two_folds, 3, "patient 'patient-0' is in fold 1, but in fold 0 on line 2"),
         (shutil.rmtree, 3, "no run of cross-validate"),
     ],
 )
