@@ -246,8 +246,9 @@ def test_measuring_goes_on_where_it_was_left(run: BegunRun, tmp_path: Path, monk
     assert measured == ["b"]
 
 
-def test_a_damaged_volume_is_named(run: BegunRun, tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(b"no volume")
+@pytest.mark.parametrize("content", [b"no volume", b"PK\x03\x04" + 60 * b"cut off"])
+def test_a_damaged_volume_is_named(run: BegunRun, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.npz").write_bytes(content)
     broken = dataclasses.replace(run.cases[0], prepared=tmp_path / "x.npz")
     with pytest.raises(InputError, match=r"x\.npz: not a prepared case"):
         measure_run(dataclasses.replace(run, cases=(broken,)), FAST)

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from .. import ensemble
 from ..errors import InputError
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, BegunRun, RunCase
+from ..run_folder.volume import read_volume
 from .attention_networks import MapModel, SeenMap
 from .attention_quality import Probability, Volume
 from .attention_tables import DS, GRAD_CAM, SS, US
@@ -68,7 +66,7 @@ def maps_of(run: BegunRun, case_ids: Iterable[str], device: str = "cpu") -> Iter
 
 def case_maps(case: RunCase, models: Mapping[str, MapModel], w: float) -> CaseMaps:
     """Read one case and ask the models; `w` is Eq. 5's weight on the uniformly sampled one."""
-    image, infection, lungs = _volumes(case.volume)
+    image, infection, lungs = read_volume(case.volume)
     seen = {OF_MODEL[name]: model.map(image) for name, model in models.items()}
     asked = probabilities(models, w)
     return CaseMaps(
@@ -97,14 +95,3 @@ def probabilities(models: Mapping[str, MapModel], w: float) -> dict[str, Probabi
         uniform, balanced = asked[US], asked[SS]
         asked[DS] = lambda volume: w * uniform(volume) + (1.0 - w) * balanced(volume)
     return asked
-
-
-def _volumes(file: Path) -> tuple[Volume, Volume, Volume]:
-    """Read image, infection and lungs of a prepared case as float32."""
-    try:
-        with np.load(file) as arrays:
-            image = arrays["image"].astype(np.float32)
-            infection, lungs = (arrays[name].astype(np.float32) / 255.0 for name in ("infection", "lungs"))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{file}: not a prepared case ({error})") from None
-    return image, infection, np.maximum(lungs, infection)

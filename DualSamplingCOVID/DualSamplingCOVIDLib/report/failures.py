@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..evaluation.cases import JudgedCase
+from ..run_folder.volume import read_volume
 from . import drawing
 from .planes import Plane
 
@@ -63,12 +64,10 @@ def planes(path: Path) -> tuple[Plane, Plane, Plane, Plane]:
     """Return the axial and coronal plane of a prepared volume, and the infection's share in both.
 
     They pass through the level and the depth with most infection (without infection: most lung). The prepared axes are
-    the patient's, so the pictures are radiological: right at the left, anterior or superior up.
+    the patient's, so the pictures are radiological: right at the left, anterior or superior up. InputError where the
+    file is no prepared case.
     """
-    with np.load(path) as arrays:
-        image = arrays["image"].astype(np.float32)
-        infection = arrays["infection"].astype(np.float32) / 255
-        lungs = arrays["lungs"].astype(np.float32) if "lungs" in arrays else (image > 0).astype(np.float32)
+    image, infection, lungs = read_volume(path)
     weight = infection if infection.any() else lungs
     level = int(np.argmax(weight.sum(axis=(1, 2))))
     depth = int(np.argmax(weight.sum(axis=(0, 2))))

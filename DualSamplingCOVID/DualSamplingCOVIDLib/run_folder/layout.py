@@ -17,8 +17,14 @@ from ..errors import InputError
 SCHEMA = 1
 BASELINE_US, ATTENTION_US, ATTENTION_SS = "baseline-us", "attention-us", "attention-ss"
 MODELS = (BASELINE_US, ATTENTION_US, ATTENTION_SS)
+SAMPLING_AND_KIND = {
+    BASELINE_US: ("US", "baseline"),
+    ATTENTION_US: ("US", "attention"),
+    ATTENTION_SS: ("SS", "attention"),
+}
+"""Of each model: the baseline RN34 + US, Attention RN34 + US and Attention RN34 + SS."""
+
 VALIDATION, TEST = "validation", "test"
-STRATA = ("small", "medium", "large")
 
 CONFIG, RUN, CASES = "config.toml", "run.json", "cases.csv"
 STEPS, EPOCHS = "steps.jsonl", "epochs.jsonl"

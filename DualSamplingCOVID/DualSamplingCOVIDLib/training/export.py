@@ -12,11 +12,10 @@ from torch import Tensor
 
 from .. import __version__, weights
 from ..bundle import Bundle, Member, load_bundle, save_bundle
-from ..diagnosis import CAP, COVID, BundleCard
+from ..diagnosis import CAP, COVID, STRATA, BundleCard
 from ..errors import BundleError, InputError
 from ..progress import Progress, silent
-from ..run_folder import ATTENTION_SS, ATTENTION_US, STRATA, TEST, WEIGHTS, RunCase, read_result
-from .config import MODELS
+from ..run_folder import ATTENTION_SS, ATTENTION_US, SAMPLING_AND_KIND, TEST, WEIGHTS, RunCase, read_result
 from .run import TrainingRun, load_run
 
 NEEDED = (ATTENTION_US, ATTENTION_SS)
@@ -160,7 +159,7 @@ def _members(
             weights.check_hash(file, result["sha256"])
         except BundleError:
             raise BundleError(f"{file}: missing, or not the weights that result.json speaks of") from None
-        sampling, kind = MODELS[model]
+        sampling, kind = SAMPLING_AND_KIND[model]
         member = f"{model}-fold-{fold}"
         width = run.config.training.width
         yield Member(member, sampling, kind, fold, width, f"{member}.safetensors", ""), weights.read(file)

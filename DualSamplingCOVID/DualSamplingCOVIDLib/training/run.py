@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..cohort import path_cell
 from ..errors import InputError
 from ..run_folder import CASE_COLUMNS, CASES, CONFIG, BegunRun, RunCase, read_begun
 from .config import Config, read_config
@@ -85,6 +85,5 @@ def _cell(value: object, folder: Path) -> str:
     if value is None:
         return ""
     if isinstance(value, Path):
-        absolute, root = Path(os.path.abspath(value)), Path(os.path.abspath(folder))
-        return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
+        return path_cell(value, folder)
     return repr(value) if isinstance(value, float) else str(value)
