@@ -1,6 +1,6 @@
 """The folder that `cross-validate` writes: where everything lies in it, and its readers.
 
-Training, evaluation, report, export and panel read it here, so the package needs nothing but the standard library.
+Training, evaluation, report, export and panel read it here, so the package needs nothing beyond what Slicer ships.
 """
 
 from .layout import (
