@@ -195,10 +195,15 @@ def _years(text: str) -> float | None:
     return years if 0 <= years <= 130 else None
 
 
+def path_cell(path: Path, folder: Path) -> str:
+    """Return how a table in `folder` names a file: relative where it lies inside, else absolute."""
+    absolute, root = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
+
+
 def _cell(value: object, folder: Path) -> str:
     if value is None:
         return ""
     if isinstance(value, Path):
-        absolute, root = Path(os.path.abspath(value)), Path(os.path.abspath(folder))
-        return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
+        return path_cell(value, folder)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -14,6 +14,9 @@ import SimpleITK as sitk
 
 COVID = "COVID-19"
 CAP = "CAP"
+STRATA = ("small", "medium", "large")
+"""Table III's groups of infection ratios."""
+
 NO_PNEUMONIA = "no pneumonia found"
 
 RESEARCH_USE_ONLY = "Research use only"
@@ -44,10 +47,11 @@ class CutOffs:
             raise ValueError(f"cut-offs must rise between 0 and 1, got {dataclasses.astuple(self)}")
 
     def stratum(self, ratio: float) -> str:
-        """Table III's group of a ratio: ``"small"`` (< small), ``"medium"`` or ``"large"`` (> large)."""
+        """Return which of `STRATA` a ratio is of: ``"small"`` (< small), ``"medium"`` or ``"large"`` (> large)."""
+        small, medium, large = STRATA
         if ratio < self.small:
-            return "small"
-        return "large" if ratio > self.large else "medium"
+            return small
+        return large if ratio > self.large else medium
 
 
 @dataclass(frozen=True)

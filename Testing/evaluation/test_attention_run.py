@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +19,19 @@ from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.ensemble import weight
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.evaluation import attention_run
-from DualSamplingCOVIDLib.evaluation.attention_cases import AttentionRun, maps_of, read_run
-from DualSamplingCOVIDLib.evaluation.attention_networks import MODELS, STAGES, MapModel, randomised
+from DualSamplingCOVIDLib.evaluation.attention_cases import maps_of
+from DualSamplingCOVIDLib.evaluation.attention_networks import STAGES, MapModel, randomised
 from DualSamplingCOVIDLib.evaluation.attention_quality import energy_inside, rank_correlation
 from DualSamplingCOVIDLib.evaluation.attention_run import MeasureSettings, check_sanity, measure_case, measure_run
 from DualSamplingCOVIDLib.evaluation.attention_tables import DS, GRAD_CAM, METHODS, SS, US
 from DualSamplingCOVIDLib.evaluation.attention_text import text_tables
 from DualSamplingCOVIDLib.network.attention import grad_cam, online_attention
 from DualSamplingCOVIDLib.network.resnet import ResNet34
+from DualSamplingCOVIDLib.run_folder import CASE_COLUMNS, MODELS, BegunRun, read_begun
 
 SHAPE = (20, 34, 34)
 WIDTH = 2
 FAST = MeasureSettings(curve_steps=2, sanity_cases=1)
-COLUMNS = ("case_id", "patient_id", "label", "site", "age", "sex", "split", "fold", "ratio", "stratum", "image",
-           "lungs", "infection", "prepared")  # fmt: skip
 
 
 def network(seed: int) -> ResNet34:
@@ -55,6 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     cut_offs = {"minimal": 0.001, "small": 0.005, "large": 0.03}
     card = {"schema": 1, "grid": {"shape_kji": SHAPE, "spacing_xyz": [5.0, 6.0, 7.0]}, "folds": 2,
+            "models": MODELS, "software": {}, "cohort_sha256": "",
             "segmenter": {"name": "by hand", "version": "1", "cut_offs": cut_offs, "detection_limit": 0.0}}  # fmt: skip
     (run / "run.json").write_text(json.dumps(card))
     (run / "cache").mkdir()
@@ -66,11 +67,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("t", "s", COVID, "", 0.02, "medium"),
     )
     with (run / "cases.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
+        writer = csv.DictWriter(stream, CASE_COLUMNS)
         writer.writeheader()
         for number, (case, patient, label, fold, ratio, stratum) in enumerate(cases):
             np.savez(run / "cache" / f"{case}.npz", **a_volume(number))
             writer.writerow({"case_id": case, "patient_id": patient, "label": label, "fold": fold, "ratio": ratio,
+                             "split": "" if fold != "" else "test", "image": f"{case}.nii.gz",
                              "stratum": stratum, "prepared": f"cache/{case}.npz"})  # fmt: skip
     for fold in (0, 1):
         for number, model in enumerate(MODELS):
@@ -82,27 +84,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(folder: Path) -> AttentionRun:
-    return read_run(folder)
+def run(folder: Path) -> BegunRun:
+    return read_begun(folder)
 
 
-def test_the_run_folder_gives_validation_cases_and_finished_models(folder: Path, run: AttentionRun) -> None:
-    assert [(case.case_id, case.fold) for case in run.cases] == [("a", 0), ("b", 0), ("c", 1), ("d", 1)]
-    assert run.spacing_xyz == (5.0, 6.0, 7.0) and run.cut_offs.large == 0.03
+def test_the_run_folder_gives_validation_cases_and_finished_models(folder: Path, run: BegunRun) -> None:
+    assert [(case.case_id, case.fold) for case in run.validation] == [("a", 0), ("b", 0), ("c", 1), ("d", 1)]
+    assert run.grid_spacing_xyz == (5.0, 6.0, 7.0) and run.cut_offs.large == 0.03
     assert run.cases[0].prepared == folder / "cache" / "a.npz"
-    assert list(run.weights[1]) == list(MODELS)
+    assert list(run.weights(1)) == list(MODELS)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"run\.json: cannot be read"):
-        read_run(tmp_path)
+    with pytest.raises(InputError, match=r"not a folder of cross-validate: run\.json cannot be read"):
+        read_begun(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    (tmp_path / "cases.csv").write_text("case_id\n")
-    with pytest.raises(InputError, match="not the folder of a cross-validation"):
-        read_run(tmp_path)
+    with pytest.raises(InputError, match="'schema' is missing"):
+        read_begun(tmp_path)
 
 
-def test_each_case_is_seen_by_its_own_folds_models_and_ds_weighs_them(run: AttentionRun) -> None:
+def test_each_case_is_seen_by_its_own_folds_models_and_ds_weighs_them(run: BegunRun) -> None:
     for found in maps_of(run, ["a", "c"]):
         case = found.case
         x = torch.from_numpy(found.image)[None, None]
@@ -122,7 +123,7 @@ def test_each_case_is_seen_by_its_own_folds_models_and_ds_weighs_them(run: Atten
         assert found.peaks[US] == pytest.approx(float(us.raw_peak), rel=1e-3) and math.isnan(found.peaks[DS])
 
 
-def test_a_run_is_measured_over_its_covid_cases_with_every_method(run: AttentionRun) -> None:
+def test_a_run_is_measured_over_its_covid_cases_with_every_method(run: BegunRun) -> None:
     found = measure_run(run, FAST, resamples=20)
     assert {(row.case_id, row.method) for row in found.maps} == {(case, m) for case in "abc" for m in METHODS}
     (maps,) = maps_of(run, ["b"])
@@ -136,15 +137,19 @@ def test_a_run_is_measured_over_its_covid_cases_with_every_method(run: Attention
     assert dict(found.settings)["curve_steps"] == 2
 
 
-def test_without_curve_steps_there_are_no_curves_and_missing_models_leave_their_methods_out(run: AttentionRun) -> None:
-    only = dataclasses.replace(run, weights={0: {"attention-us": run.weights[0]["attention-us"]}, 1: {}})
+def test_without_curve_steps_there_are_no_curves_and_missing_models_leave_their_methods_out(
+    run: BegunRun, tmp_path: Path
+) -> None:
+    only = dataclasses.replace(run, folder=tmp_path)
+    place = only.model_folder(0, "attention-us")
+    shutil.copytree(run.model_folder(0, "attention-us"), place)
     found = measure_run(only, MeasureSettings(curve_steps=0, sanity_cases=0), resamples=5)
     assert {(row.case_id, row.method) for row in found.maps} == {("a", US), ("b", US)}
     assert all(row.curves is None for row in found.maps) and not found.sanity and not found.differences
     assert found.figure(US, "insertion").undefined + found.figure(US, "insertion").dead == 2
 
 
-def test_a_run_without_covid_cases_is_refused(run: AttentionRun) -> None:
+def test_a_run_without_covid_cases_is_refused(run: BegunRun) -> None:
     with pytest.raises(InputError, match="no validation case of COVID-19"):
         measure_run(dataclasses.replace(run, cases=run.cases[3:]))
     assert {row.case_id for row in measure_run(run, FAST, label=CAP, resamples=5).maps} == {"d"}
@@ -180,9 +185,9 @@ class _Remembers(MapModel):
             yield stage, self.map(image)
 
 
-def test_the_same_network_correlates_with_itself_and_a_randomised_one_does_not(run: AttentionRun) -> None:
+def test_the_same_network_correlates_with_itself_and_a_randomised_one_does_not(run: BegunRun) -> None:
     case = run.cases[0]
-    files = run.weights[0]
+    files = run.weights(0)
     same = check_sanity(run, case, {name: _Remembers.read(file, name) for name, file in files.items()}, 0)
     assert set(same) == set(METHODS)
     for stages in same.values():
@@ -194,8 +199,8 @@ def test_the_same_network_correlates_with_itself_and_a_randomised_one_does_not(r
     assert len(alive) >= 3 and abs(float(np.mean(alive))) < 0.6 and max(alive) < 0.95
 
 
-def test_the_checks_map_is_that_of_the_randomised_weights(run: AttentionRun) -> None:
-    model = MapModel.read(run.weights[0]["attention-us"], "attention-us")
+def test_the_checks_map_is_that_of_the_randomised_weights(run: BegunRun) -> None:
+    model = MapModel.read(run.weights(0)["attention-us"], "attention-us")
     (found,) = maps_of(run, ["a"])
     stages = dict(model.randomised_maps(found.image, seed=4))
     state = dict(randomised(model.state, seed=4))["layer3"]
@@ -204,7 +209,7 @@ def test_the_checks_map_is_that_of_the_randomised_weights(run: AttentionRun) -> 
     assert rank_correlation(found.maps[US], model.map(found.image).a_hat, found.lungs) == pytest.approx(1.0)
 
 
-def test_a_dead_map_is_reported_and_has_no_sanity_check(run: AttentionRun) -> None:
+def test_a_dead_map_is_reported_and_has_no_sanity_check(run: BegunRun) -> None:
     state = network(11).state_dict()
     state["fc.weight"] = -state["fc.weight"].abs()
     models = {"attention-us": MapModel(state, "attention-us")}
@@ -213,9 +218,7 @@ def test_a_dead_map_is_reported_and_has_no_sanity_check(run: AttentionRun) -> No
     assert check_sanity(run, run.cases[0], models, 0) == {}
 
 
-def test_measuring_goes_on_where_it_was_left(
-    run: AttentionRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_measuring_goes_on_where_it_was_left(run: BegunRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[str] = []
     real = attention_run.measure_case
 
@@ -243,14 +246,15 @@ def test_measuring_goes_on_where_it_was_left(
     assert measured == ["b"]
 
 
-def test_a_damaged_volume_is_named(run: AttentionRun, tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(b"no volume")
+@pytest.mark.parametrize("content", [b"no volume", b"PK\x03\x04" + 60 * b"cut off"])
+def test_a_damaged_volume_is_named(run: BegunRun, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.npz").write_bytes(content)
     broken = dataclasses.replace(run.cases[0], prepared=tmp_path / "x.npz")
     with pytest.raises(InputError, match=r"x\.npz: not a prepared case"):
         measure_run(dataclasses.replace(run, cases=(broken,)), FAST)
 
 
-def test_the_files_of_an_evaluation_and_the_tables_to_read(run: AttentionRun, tmp_path: Path) -> None:
+def test_the_files_of_an_evaluation_and_the_tables_to_read(run: BegunRun, tmp_path: Path) -> None:
     found = write_attention(run, tmp_path, FAST, resamples=20)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"attention-quality.csv", "attention-differences.csv", "attention-randomisation.csv",

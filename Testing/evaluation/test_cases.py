@@ -15,7 +15,7 @@ from DualSamplingCOVIDLib.run_folder import RunCase
 def judged(name: str, covid: bool, p: float, us: float = 0.9, ss: float = 0.9, fold: int | None = 0) -> JudgedCase:
     label = "COVID-19" if covid else "CAP"
     case = RunCase(
-        name, f"patient {name}", label, "A, B", "61", "M", fold, 0.012, "medium", Path("ct"), None, None, None
+        name, f"patient {name}", label, "A, B", "61", "M", "", fold, 0.012, "medium", Path("ct"), None, None, None
     )
     probabilities = {"attention-us": us, "attention-ss": ss, "attention-ds": p}
     return JudgedCase(case, probabilities, math.nan if fold is not None else 0.125)

@@ -12,12 +12,12 @@ import pytest
 
 from _run_folder import Scan, noisy_logits, scans_of, write_run
 from DualSamplingCOVIDLib.__main__ import main
-from DualSamplingCOVIDLib.diagnosis import CutOffs
+from DualSamplingCOVIDLib.diagnosis import STRATA, CutOffs
 from DualSamplingCOVIDLib.ensemble import weight
 from DualSamplingCOVIDLib.evaluation.bootstrap import patient_bootstrap
 from DualSamplingCOVIDLib.evaluation.evaluate import evaluate
 from DualSamplingCOVIDLib.evaluation.metrics import auc, scores
-from DualSamplingCOVIDLib.run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, STRATA, read_run
+from DualSamplingCOVIDLib.run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, read_run
 
 PAPER = json.loads((Path(__file__).parents[1] / "data" / "paper_tables.json").read_text(encoding="utf-8"))
 ROWS = (BASELINE_US, ATTENTION_US, ATTENTION_SS, "attention-ds")

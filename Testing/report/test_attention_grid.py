@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from DualSamplingCOVIDLib.report.attention_grid import EvidenceCase, draw_grid, grid_views, save_grid
-from DualSamplingCOVIDLib.report.panels import DEAD_MAP
+from DualSamplingCOVIDLib.report.drawing import DEAD_MAP
 
 SHAPE, SPACING = (20, 30, 40), (6.0, 6.0, 10.0)
 LESION = (6, 20, 30)  # k, j, i: low, to the back, on the patient's left

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.diagnosis import NO_PNEUMONIA, Attention, BundleCard, Diagnosis
-from DualSamplingCOVIDLib.report import figure, planes
+from DualSamplingCOVIDLib.report import drawing, figure, planes
 
 LESION_LPS = np.array([80.0, 70.0, 110.0])
 
@@ -141,7 +141,7 @@ def test_heat_stands_where_the_map_is_hot_and_nowhere_else(a_case: Case) -> None
 def test_heat_grows_more_opaque_with_the_value() -> None:
     shade = np.full((1, 101, 3), 0.5)
     ramp = np.linspace(0, 1, 101, dtype=np.float32)[None]
-    change = np.abs(figure.with_heat(shade, ramp) - figure.with_heat(shade * 0, ramp)).max(axis=2)[0]
+    change = np.abs(drawing.with_heat(shade, ramp) - drawing.with_heat(shade * 0, ramp)).max(axis=2)[0]
     assert change[0] == pytest.approx(0.5)
     assert np.all(np.diff(change) <= 1e-9)
     assert change[-1] == pytest.approx(0.5 * 0.15)
@@ -188,7 +188,7 @@ def test_dead_map_says_so_and_shows_no_heat(a_case: Case) -> None:
     dead = dataclasses.replace(ss, attention=Attention(ss.attention.image * 0, 0.0))
     case = ct, dataclasses.replace(diagnosis, members=(us, dead, baseline))
     drawn = figure.draw(*case)
-    assert [text.get_text() for text in drawn.axes[4].texts] == [figure.DEAD_MAP]
+    assert [text.get_text() for text in drawn.axes[4].texts] == [drawing.DEAD_MAP]
     assert np.ptp(_pictures(*case)[4], axis=2).max() == 0
 
 

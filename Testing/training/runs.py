@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs, SegmenterCard
-from DualSamplingCOVIDLib.training.begin import load_run
+from DualSamplingCOVIDLib.run_folder import RunCase
 from DualSamplingCOVIDLib.training.config import Config
 from DualSamplingCOVIDLib.training.cross_validation import train_models
-from DualSamplingCOVIDLib.training.run_folder import Run, RunCase, write_cases, write_json
+from DualSamplingCOVIDLib.training.run import TrainingRun, load_run, write_cases, write_json
 
 SHAPE = (32, 32, 32)
 CONFIG = Config().changed(
@@ -32,7 +32,7 @@ CARD = SegmenterCard("threshold", "1", CutOffs(), 0.0)
 CPU = torch.device("cpu")
 
 
-def a_run(folder: Path, config: Config = CONFIG, cases: int = 12, tests: int = 2) -> Run:
+def a_run(folder: Path, config: Config = CONFIG, cases: int = 12, tests: int = 2) -> TrainingRun:
     """Write a run that has begun: COVID-19 is a bright ball, CAP is none; the last `tests` cases are of no fold."""
     (folder / "cache").mkdir(parents=True)
     rng = np.random.default_rng(7)

@@ -151,7 +151,7 @@ def _patient_in_two_folds(cohort: Path, run: Path) -> None:
         (_other_settings, "begun with epochs 1, not 2"),
         (_other_cohort, "cohort.csv has changed since the run was begun"),
         (_two_labels, "is labelled"),
-        (_patient_in_two_folds, "is in the folds"),
+        (_patient_in_two_folds, "is in fold 0, but in fold 1"),
     ],
 )
 def test_what_has_changed_is_named_and_nothing_finished_is_lost(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.training.config import EXPLAINED, MODELS, Config, read_config
+from DualSamplingCOVIDLib.training.config import EXPLAINED, Config, read_config
 from DualSamplingCOVIDLib.training.settings import Settings
 
 
@@ -51,7 +51,12 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_a_model_has_its_sampling_and_kind_and_a_fold_its_own_seed() -> None:
     config = Config().changed(seed=10)
-    assert {name: (config.settings(name, 0).sampling, config.settings(name, 0).kind) for name in MODELS} == MODELS
+    found = {name: (config.settings(name, 0).sampling, config.settings(name, 0).kind) for name in config.models}
+    assert found == {
+        "baseline-us": ("US", "baseline"),
+        "attention-us": ("US", "attention"),
+        "attention-ss": ("SS", "attention"),
+    }
     assert [config.settings("attention-us", fold).seed for fold in (0, 3)] == [10, 13]
 
 

@@ -20,12 +20,12 @@ import torch
 
 from DualSamplingCOVIDLib import weights
 from DualSamplingCOVIDLib.errors import InputError, ResourceError
+from DualSamplingCOVIDLib.run_folder import read_result, read_state
 from DualSamplingCOVIDLib.training import recorded
 from DualSamplingCOVIDLib.training.cross_validation import train_models
 from DualSamplingCOVIDLib.training.fit import Step, predict
 from DualSamplingCOVIDLib.training.prepared import PreparedDataset
 from DualSamplingCOVIDLib.training.recorded import RecordedTrainer
-from DualSamplingCOVIDLib.training.run_folder import read_result
 from training.runs import CONFIG, CPU, a_run, numbers
 
 MODELS = [(fold, model) for fold in range(2) for model in CONFIG.models]
@@ -59,6 +59,15 @@ def test_every_model_of_every_fold_leaves_what_the_run_folder_promises(undisturb
         assert (result["size_balanced_groups"] is None) == model.endswith("us")
 
 
+def test_the_state_of_a_finished_run_is_what_its_models_results_say(undisturbed: Path) -> None:
+    state = read_state(undisturbed)
+    assert state.prepared and state.finished and [(one.fold, one.model) for one in state.models] == list(MODELS)
+    for one in state.models:
+        assert (one.epochs_done, one.epochs) == (3, 3) and one.best is not None
+        result = read_result(undisturbed / "folds" / str(one.fold) / one.model)
+        assert one.best._asdict() == result["best"]
+
+
 def test_predictions_are_of_the_folds_own_cases_and_of_all_test_cases(undisturbed: Path) -> None:
     seen: dict[str, int] = {}
     for fold in range(2):
@@ -76,7 +85,7 @@ def test_predictions_are_of_the_folds_own_cases_and_of_all_test_cases(undisturbe
 
 def test_predictions_are_those_of_the_weights_that_were_kept(undisturbed: Path) -> None:
     from DualSamplingCOVIDLib.network.resnet import ResNet34
-    from DualSamplingCOVIDLib.training.begin import load_run
+    from DualSamplingCOVIDLib.training.run import load_run
 
     run = load_run(undisturbed)
     folder = run.model_folder(1, "attention-ss")
@@ -152,6 +161,7 @@ def test_an_interruption_repeats_one_epoch_at_most_and_no_finished_model(
         train_models(run, [0], CPU, progress=interrupt)
     before = len(seen)
     assert run.is_finished(0, "baseline-us") and not run.is_finished(0, "attention-ss")
+    assert [model.state for model in read_state(run.folder).models] == ["finished", "running", "waiting", "waiting"]
     train_models(run, [0], CPU)
     assert all(folder.endswith("attention-ss") for folder, _ in seen[before:])
     repeated = {epoch for _, epoch in seen[before:]} & {epoch for f, epoch in seen[:before] if f == seen[-1][0]}
@@ -207,7 +217,7 @@ def _code(path: Path) -> None:
 def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path: Path, damage: object, cause: str) -> None:
     checkpoint = _interrupted(tmp_path / "run")
     damage(checkpoint)  # type: ignore[operator]
-    from DualSamplingCOVIDLib.training.begin import load_run
+    from DualSamplingCOVIDLib.training.run import load_run
 
     with pytest.raises(InputError, match=cause) as caught:
         train_models(load_run(tmp_path / "run"), [0], CPU)
@@ -221,7 +231,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path: Path, monke
     checkpoint = _interrupted(tmp_path / "run")
     before = checkpoint.read_bytes()
     monkeypatch.setattr(recorded, "write_whole", lambda file, write: write(Path("/dev/full")))
-    from DualSamplingCOVIDLib.training.begin import load_run
+    from DualSamplingCOVIDLib.training.run import load_run
 
     with pytest.raises(ResourceError, match="checkpoint: cannot be written: the disk is full"):
         train_models(load_run(tmp_path / "run"), [0], CPU)
@@ -231,7 +241,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path: Path, monke
 def test_a_prepared_case_that_is_gone_is_named_and_what_was_finished_stays(undisturbed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(undisturbed, folder)
-    from DualSamplingCOVIDLib.training.begin import load_run
+    from DualSamplingCOVIDLib.training.run import load_run
 
     shutil.rmtree(folder / "folds" / "1" / "attention-ss")
     (folder / "cache" / "3.npz").unlink()

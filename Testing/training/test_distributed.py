@@ -21,7 +21,7 @@ BATCH = [0, 1, 2, 3, 4]
 
 
 def _trainer(folder: Path, team: Team) -> Trainer:
-    from DualSamplingCOVIDLib.training.begin import load_run
+    from DualSamplingCOVIDLib.training.run import load_run
 
     run = load_run(folder)
     training, validation, _ = (PreparedDataset(cases) for cases in run.split(0))

@@ -13,8 +13,8 @@ from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.bundle import load_bundle
 from DualSamplingCOVIDLib.diagnosis import COVID
 from DualSamplingCOVIDLib.phantom import make_phantom
-from DualSamplingCOVIDLib.training.begin import load_run
 from DualSamplingCOVIDLib.training.cross_validation import train_models
+from DualSamplingCOVIDLib.training.run import load_run
 from DualSamplingCOVIDLib.weights import read
 from training.runs import CARD, CONFIG, CPU, a_run
 
@@ -104,7 +104,7 @@ def _patient_in_two_folds(run: Path) -> None:
         (_unfinished, 3, "no fold has its attention models"),
         (_altered, 4, "not the weights that result.json speaks of"),
         (_not_begun, 3, "not all prepared"),
-        (_patient_in_two_folds, 3, "patient 'patient-0' is in the folds 0 and 1"),
+        (_patient_in_two_folds, 3, "patient 'patient-0' is in fold 1, but in fold 0 on line 2"),
         (shutil.rmtree, 3, "no run of cross-validate"),
     ],
 )

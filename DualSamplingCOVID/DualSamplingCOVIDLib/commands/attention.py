@@ -6,16 +6,17 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.attention_cases import AttentionRun, maps_of
+from ..evaluation.attention_cases import maps_of
 from ..evaluation.attention_run import MeasureSettings, measure_run
 from ..evaluation.attention_tables import AttentionQuality, median_cases
 from ..progress import Progress, silent
+from ..run_folder import BegunRun
 
 NUMBERS, GRID = "attention-quality.json", "attention-grid.png"
 
 
 def write_attention(
-    run: AttentionRun,
+    run: BegunRun,
     folder: Path,
     settings: MeasureSettings | None = None,
     device: str = "cpu",
@@ -30,7 +31,7 @@ def write_attention(
     ``attention-grid.png``, the evidence of the median case of each stratum.
 
     Args:
-        run: see `evaluation.attention_cases.read_run`.
+        run: of `run_folder.read_begun` or `read_run`.
         folder: an existing folder.
         settings: how maps are measured; the defaults where None.
         device: ``"cpu"`` or ``"cuda"``.
@@ -56,7 +57,7 @@ def write_attention(
     return quality
 
 
-def save_median_grid(path: Path, run: AttentionRun, quality: AttentionQuality, device: str = "cpu") -> None:
+def save_median_grid(path: Path, run: BegunRun, quality: AttentionQuality, device: str = "cpu") -> None:
     """Draw the median case of each stratum (see `median_cases`), with the maps of its own fold's models."""
     from ..report.attention_grid import EvidenceCase, save_grid
 
@@ -69,7 +70,7 @@ def save_median_grid(path: Path, run: AttentionRun, quality: AttentionQuality, d
                 label=case.label,
                 stratum=case.stratum,
                 ratio=case.ratio,
-                spacing_xyz=run.spacing_xyz,
+                spacing_xyz=run.grid_spacing_xyz,
                 image=found.image,
                 infection=found.infection,
                 lungs=found.lungs,

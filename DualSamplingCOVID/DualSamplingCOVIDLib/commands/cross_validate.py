@@ -13,6 +13,7 @@ from pathlib import Path
 from ..ct import check_name
 from ..errors import InputError
 from ..progress import silent
+from ..run_folder import CONFIG
 from ..segmentation import CHOICES
 from . import arguments, reporter
 
@@ -34,16 +35,17 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> None:
     """Begin the run or go on with it, and train the models that are left."""
     from ..analysis import choose_device
-    from ..training.begin import begin, load_run
+    from ..training.begin import begin
     from ..training.config import read_config
     from ..training.cross_validation import train_models
     from ..training.distributed import joined
     from ..training.memory import keep_freed_memory
     from ..training.recorded import has_tensorboard
+    from ..training.run import load_run
 
     if importlib.util.find_spec("sklearn") is None:
         raise InputError("cross-validate needs the package scikit-learn: pip install 'dual-sampling-covid[training]'")
-    begun = options.output / "config.toml"
+    begun = options.output / CONFIG
     if begun.exists() and not options.resume:
         raise InputError(f"{options.output}: holds a run already; add --resume to go on with it")
     config = read_config(begun if options.config is None and begun.exists() else options.config)

@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..phantom import NORMAL, write_cohort
 from ..preprocessing import GridSpec
 from ..progress import Progress
+from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, SAMPLING_AND_KIND
 from ..segmentation import segmenter
 from . import output, reporter
 
@@ -33,7 +34,7 @@ GRID = GridSpec((97, 81, 113), (3.0, 3.0, 3.0))
 """Coarser than the paper's, and no larger than most lungs are."""
 
 WIDTH = 8
-MODELS = (("attention-us", "US", "attention"), ("attention-ss", "SS", "attention"), ("baseline-us", "US", "baseline"))
+MODELS = (ATTENTION_US, ATTENTION_SS, BASELINE_US)
 SEEDS = {"learning": 11, "held-out": 12}
 VALIDATION_SHARE = 5
 NORMAL_SHARE = 0.25
@@ -82,7 +83,8 @@ def make_bundle(folder: Path, work: Path, learning: int, held_out: int, epochs: 
     training = PreparedDataset([c for i, c in enumerate(ready["learning"]) if i % VALIDATION_SHARE])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks, logits, best = [], {}, {}
-    for name, sampling, kind in MODELS:
+    for name in MODELS:
+        sampling, kind = SAMPLING_AND_KIND[name]
         settings = Settings(
             sampling,
             kind,
@@ -155,7 +157,7 @@ def _figures(probabilities: dict[str, Any], test: Any, card: SegmenterCard) -> d
     from ..evaluation.metrics import auc
 
     labels, ratios = np.array(test.labels), np.array(test.ratios)
-    us, ss = probabilities["attention-us"], probabilities["attention-ss"]
+    us, ss = probabilities[ATTENTION_US], probabilities[ATTENTION_SS]
     combined = [ensemble.combine(u, s, r, card.cut_offs) for u, s, r in zip(us, ss, ratios, strict=True)]
     scores = {**probabilities, "ensemble": np.array(combined), "infection ratio alone": ratios}
     strata = np.array([card.cut_offs.stratum(ratio) for ratio in ratios])

@@ -70,13 +70,12 @@ def run(options: argparse.Namespace) -> None:
 def _with_attention(found: "Evaluation", options: argparse.Namespace, folder: Path) -> "tuple[Evaluation, Path]":
     """Measure the attention, write its files into a new folder, and return the evaluation with its tables."""
     from ..analysis import choose_device
-    from ..evaluation.attention_cases import read_run as read_attention
     from ..evaluation.attention_text import text_tables
     from .attention import GRID, write_attention
 
     folder.mkdir()
     quality = write_attention(
-        read_attention(options.run_folder),
+        found.run,
         folder,
         device=choose_device(options.device).type,
         store=options.run_folder / "cache" / "attention",

@@ -6,51 +6,20 @@ w A^_US + (1 - w) A^_SS with Eq. 5's w.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from .. import ensemble
-from ..diagnosis import CutOffs
 from ..errors import InputError
-from .attention_networks import BASELINE, MODELS, SIZE_BALANCED, UNIFORM, MapModel, SeenMap
+from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, BegunRun, RunCase
+from ..run_folder.volume import read_volume
+from .attention_networks import MapModel, SeenMap
 from .attention_quality import Probability, Volume
 from .attention_tables import DS, GRAD_CAM, SS, US
 
-OF_MODEL = {BASELINE: GRAD_CAM, UNIFORM: US, SIZE_BALANCED: SS}
+OF_MODEL = {BASELINE_US: GRAD_CAM, ATTENTION_US: US, ATTENTION_SS: SS}
 """Which method's map each model makes."""
-
-
-@dataclass(frozen=True)
-class AttentionCase:
-    """One validation case: `prepared` is its .npz with image, infection and lungs on the network grid."""
-
-    case_id: str
-    patient_id: str
-    label: str
-    fold: int
-    ratio: float
-    stratum: str
-    prepared: Path
-
-
-@dataclass(frozen=True)
-class AttentionRun:
-    """What there is to measure: the cases, each fold's finished weights by model, and the grid's spacing in mm.
-
-    `cut_offs` are those of the run's segmenter (Eq. 5's w). In a case whose lungs exceeded the grid, a mm is the run's
-    grid's: it is larger by the factor that the case was shrunk by.
-    """
-
-    cases: tuple[AttentionCase, ...]
-    weights: Mapping[int, Mapping[str, Path]]
-    spacing_xyz: tuple[float, float, float]
-    cut_offs: CutOffs
 
 
 @dataclass(frozen=True)
@@ -61,7 +30,7 @@ class CaseMaps:
     network or ensemble says.
     """
 
-    case: AttentionCase
+    case: RunCase
     image: Volume
     infection: Volume
     lungs: Volume
@@ -70,62 +39,34 @@ class CaseMaps:
     probabilities: Mapping[str, float]
 
 
-def read_run(run: Path) -> AttentionRun:
-    """Read what `cross-validate` left in its folder; test cases and unfinished models are left out.
-
-    Raises:
-        InputError: the folder is no run, or a value in it cannot be read.
-    """
-    try:
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        with (run / "cases.csv").open(encoding="utf-8", newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if row["fold"]]
-        cases = tuple(_case(row, run) for row in rows)
-        x, y, z = (float(step) for step in record["grid"]["spacing_xyz"])
-        cut_offs = CutOffs(**record["segmenter"]["cut_offs"])
-    except OSError as error:
-        raise InputError(f"{error.filename or run}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{run}: not the folder of a cross-validation ({error})") from None
-    weights = {
-        fold: {
-            model: run / "folds" / str(fold) / model / "weights.safetensors"
-            for model in MODELS
-            if (run / "folds" / str(fold) / model / "result.json").is_file()
-        }
-        for fold in sorted({case.fold for case in cases})
-    }
-    return AttentionRun(cases, weights, (x, y, z), cut_offs)
-
-
-def read_models(run: AttentionRun, fold: int, device: str = "cpu") -> dict[str, MapModel]:
+def read_models(run: BegunRun, fold: int, device: str = "cpu") -> dict[str, MapModel]:
     """Read one fold's finished models.
 
     Raises:
         BundleError: weights cannot be read.
     """
-    return {name: MapModel.read(file, name, device) for name, file in run.weights.get(fold, {}).items()}
+    return {name: MapModel.read(file, name, device) for name, file in run.weights(fold).items()}
 
 
-def maps_of(run: AttentionRun, case_ids: Iterable[str], device: str = "cpu") -> Iterator[CaseMaps]:
+def maps_of(run: BegunRun, case_ids: Iterable[str], device: str = "cpu") -> Iterator[CaseMaps]:
     """Yield these cases with the maps of their own fold's models, for pictures.
 
     Raises:
         InputError: a case is not in the run, or its prepared file cannot be read.
         BundleError: weights cannot be read.
     """
-    cases = {case.case_id: case for case in run.cases}
+    cases = {case.case_id: case for case in run.validation}
     for case_id in case_ids:
         if case_id not in cases:
             raise InputError(f"the run has no validation case {case_id!r}")
         case = cases[case_id]
-        models = read_models(run, case.fold, device)
+        models = read_models(run, case.own_fold, device)
         yield case_maps(case, models, ensemble.weight(case.ratio, run.cut_offs))
 
 
-def case_maps(case: AttentionCase, models: Mapping[str, MapModel], w: float) -> CaseMaps:
+def case_maps(case: RunCase, models: Mapping[str, MapModel], w: float) -> CaseMaps:
     """Read one case and ask the models; `w` is Eq. 5's weight on the uniformly sampled one."""
-    image, infection, lungs = _volumes(case.prepared)
+    image, infection, lungs = read_volume(case.volume)
     seen = {OF_MODEL[name]: model.map(image) for name, model in models.items()}
     asked = probabilities(models, w)
     return CaseMaps(
@@ -154,26 +95,3 @@ def probabilities(models: Mapping[str, MapModel], w: float) -> dict[str, Probabi
         uniform, balanced = asked[US], asked[SS]
         asked[DS] = lambda volume: w * uniform(volume) + (1.0 - w) * balanced(volume)
     return asked
-
-
-def _volumes(file: Path) -> tuple[Volume, Volume, Volume]:
-    """Read image, infection and lungs of a prepared case as float32."""
-    try:
-        with np.load(file) as arrays:
-            image = arrays["image"].astype(np.float32)
-            infection, lungs = (arrays[name].astype(np.float32) / 255.0 for name in ("infection", "lungs"))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{file}: not a prepared case ({error})") from None
-    return image, infection, np.maximum(lungs, infection)
-
-
-def _case(row: Mapping[str, str], run: Path) -> AttentionCase:
-    return AttentionCase(
-        case_id=row["case_id"],
-        patient_id=row["patient_id"],
-        label=row["label"],
-        fold=int(row["fold"]),
-        ratio=float(row["ratio"]),
-        stratum=row["stratum"],
-        prepared=run / row["prepared"],
-    )

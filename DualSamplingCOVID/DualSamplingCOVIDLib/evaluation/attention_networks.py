@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .. import weights
+from ..run_folder import BASELINE_US, MODELS
 from .attention_quality import Volume
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..network.resnet import ResNet34
-
-BASELINE, UNIFORM, SIZE_BALANCED = "baseline-us", "attention-us", "attention-ss"
-MODELS = (BASELINE, UNIFORM, SIZE_BALANCED)
-"""The folders of one fold's models."""
 
 STAGES = ("fc", "layer4", "layer3", "layer2", "layer1", "conv1")
 """The network's layers from the last one on (conv1 with its batch norm), in the order in which they are randomised."""
@@ -132,7 +129,7 @@ def _map(network: ResNet34, model: str, image: Volume, device: torch.device) -> 
 
     with torch.no_grad(), _exact():
         features = network.features(_batch(image, device))
-        if model == BASELINE:
+        if model == BASELINE_US:
             maps = grad_cam(network.classify, features, image.shape)
         else:
             maps = online_attention(features, network.fc.weight, image.shape)

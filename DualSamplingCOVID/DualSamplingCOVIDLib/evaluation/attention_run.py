@@ -21,7 +21,8 @@ from .. import __version__, ensemble
 from ..diagnosis import COVID
 from ..errors import InputError
 from ..progress import Progress, silent
-from .attention_cases import OF_MODEL, AttentionCase, AttentionRun, case_maps, probabilities, read_models, with_combined
+from ..run_folder import BegunRun, RunCase
+from .attention_cases import OF_MODEL, case_maps, probabilities, read_models, with_combined
 from .attention_networks import MapModel
 from .attention_quality import (
     TOLERANCE_MM,
@@ -35,6 +36,7 @@ from .attention_quality import (
 )
 from .attention_tables import AttentionQuality, MapQuality, summarise
 
+_IN_FIGURES = ("case_id", "patient_id", "label", "fold", "ratio", "stratum")
 _LATTICE = 4
 """Correlations look at every fourth voxel: the maps are linear between cells 16 voxels apart."""
 
@@ -60,7 +62,7 @@ class MeasureSettings:
 
 
 def measure_run(
-    run: AttentionRun,
+    run: BegunRun,
     settings: MeasureSettings | None = None,
     label: str = COVID,
     device: str = "cpu",
@@ -71,7 +73,8 @@ def measure_run(
     """Measure every validation case of one label and bring the figures together.
 
     Args:
-        run: see `attention_cases.read_run`.
+        run: of `run_folder.read_begun` or `read_run`; test cases and unfinished models are left out. In a case whose
+            lungs exceeded the grid, a mm is the grid's: it is larger by the factor that the case was shrunk by.
         settings: how maps are measured; the defaults where None.
         label: whose cases are measured; COVID-19 is what the maps show evidence of.
         device: ``"cpu"`` or ``"cuda"``.
@@ -85,13 +88,14 @@ def measure_run(
         BundleError: weights cannot be read.
     """
     chosen = settings or MeasureSettings()
-    cases = sorted((case for case in run.cases if case.label == label), key=lambda case: (case.fold, case.case_id))
+    cases = [case for case in run.validation if case.label == label]
+    cases.sort(key=lambda case: (case.own_fold, case.case_id))
     if not cases:
         raise InputError(f"the run has no validation case of {label}: there is no attention to measure")
     rows: list[MapQuality] = []
     done = 0
     progress("measuring the attention", 0.0)
-    for number in sorted({case.fold for case in cases}):
+    for number in sorted({case.own_fold for case in cases}):
         fold = _Fold(run, number, device)
         for index, case in enumerate(each for each in cases if each.fold == number):
             rows += _kept(run, case, fold, chosen, index < chosen.sanity_cases, store)
@@ -100,7 +104,7 @@ def measure_run(
 
 
 def measure_case(
-    run: AttentionRun, case: AttentionCase, models: Mapping[str, MapModel], settings: MeasureSettings
+    run: BegunRun, case: RunCase, models: Mapping[str, MapModel], settings: MeasureSettings
 ) -> list[MapQuality]:
     """Measure one case's maps by every method whose models are there, without the randomisation check."""
     w = ensemble.weight(case.ratio, run.cut_offs)
@@ -119,7 +123,7 @@ def measure_case(
                 case_id=case.case_id,
                 patient_id=case.patient_id,
                 label=case.label,
-                fold=case.fold,
+                fold=case.own_fold,
                 ratio=case.ratio,
                 stratum=case.stratum,
                 method=method,
@@ -128,7 +132,7 @@ def measure_case(
                     a_hat,
                     found.infection,
                     found.lungs,
-                    run.spacing_xyz,
+                    run.grid_spacing_xyz,
                     settings.tolerance_mm,
                     settings.voxels,
                     settings.seed,
@@ -140,7 +144,7 @@ def measure_case(
 
 
 def check_sanity(
-    run: AttentionRun, case: AttentionCase, models: Mapping[str, MapModel], seed: int
+    run: BegunRun, case: RunCase, models: Mapping[str, MapModel], seed: int
 ) -> dict[str, tuple[tuple[str, float], ...]]:
     """Return, by method, each stage and the rank correlation of the map with that of the randomised network(s).
 
@@ -164,7 +168,7 @@ def check_sanity(
 class _Fold:
     """One fold's models, read when the first case asks for them, and the SHA-256 of their files."""
 
-    def __init__(self, run: AttentionRun, fold: int, device: str) -> None:
+    def __init__(self, run: BegunRun, fold: int, device: str) -> None:
         self._run, self._fold, self._device = run, fold, device
 
     @cached_property
@@ -173,11 +177,11 @@ class _Fold:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        return {name: _sha256(file) for name, file in self._run.weights.get(self._fold, {}).items()}
+        return {name: _sha256(file) for name, file in self._run.weights(self._fold).items()}
 
 
 def _kept(
-    run: AttentionRun, case: AttentionCase, fold: _Fold, settings: MeasureSettings, checked: bool, store: Path | None
+    run: BegunRun, case: RunCase, fold: _Fold, settings: MeasureSettings, checked: bool, store: Path | None
 ) -> list[MapQuality]:
     """Return a case's rows from the store, or measure them and keep them there."""
     if store is None:
@@ -198,9 +202,7 @@ def _kept(
     return rows
 
 
-def _measured(
-    run: AttentionRun, case: AttentionCase, fold: _Fold, settings: MeasureSettings, checked: bool
-) -> list[MapQuality]:
+def _measured(run: BegunRun, case: RunCase, fold: _Fold, settings: MeasureSettings, checked: bool) -> list[MapQuality]:
     rows = measure_case(run, case, fold.models, settings)
     if not checked:
         return rows
@@ -208,17 +210,15 @@ def _measured(
     return [dataclasses.replace(row, sanity=found.get(row.method, ())) for row in rows]
 
 
-def _key(
-    run: AttentionRun, case: AttentionCase, weights: Mapping[str, str], settings: MeasureSettings, checked: bool
-) -> str:
+def _key(run: BegunRun, case: RunCase, weights: Mapping[str, str], settings: MeasureSettings, checked: bool) -> str:
     """Return a digest of everything that a case's figures depend on."""
     parts = {
         "software": __version__,
-        "case": {f.name: getattr(case, f.name) for f in dataclasses.fields(case) if f.name != "prepared"},
-        "volumes": _sha256(case.prepared),
+        "case": {name: getattr(case, name) for name in _IN_FIGURES},
+        "volumes": _sha256(case.volume),
         "weights": dict(weights),
         "settings": dataclasses.asdict(dataclasses.replace(settings, sanity_cases=int(checked))),
-        "grid": run.spacing_xyz,
+        "grid": run.grid_spacing_xyz,
         "cut_offs": dataclasses.asdict(run.cut_offs),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..diagnosis import COVID
+from ..diagnosis import COVID, STRATA
 from .attention_networks import STAGES
 from .attention_quality import Curves, MapMeasures
 from .bootstrap import Interval, patient_bootstrap
-from .strata import STRATA
 
 GRAD_CAM, US, SS, DS = METHODS = ("Grad-CAM baseline", "Attention US", "Attention SS", "Dual sampling")
 ALL = "all"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..diagnosis import STRATA
 from .attention_networks import STAGES
 from .attention_tables import ALL, AttentionQuality, Figure, PairedDifference
-from .strata import STRATA
 
 NOTHING = "–"
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..diagnosis import CutOffs
+from ..diagnosis import STRATA, CutOffs
 from .metrics import Confusion, Scores, confusion, scores
-
-STRATA = ("small", "medium", "large")
 
 
 @dataclass(frozen=True)

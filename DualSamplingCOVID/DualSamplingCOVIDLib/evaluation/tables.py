@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..run_folder import STRATA, VALIDATION
+from ..diagnosis import STRATA
+from ..run_folder import VALIDATION
 from .bootstrap import Floats, interval, patient_draws, weighted_figures
 from .methods import CaseSet
 from .metrics import scores

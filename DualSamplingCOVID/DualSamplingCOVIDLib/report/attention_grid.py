@@ -18,7 +18,28 @@ import SimpleITK as sitk
 
 from ..diagnosis import RESEARCH_USE_ONLY
 from ..summary import percent
-from . import panels, planes
+from . import planes
+from .drawing import (
+    BACKGROUND,
+    DEAD_MAP,
+    INFECTION,
+    INFECTION_EDGE,
+    QUIET,
+    WARNING,
+    add_panel,
+    as_rgb,
+    fill,
+    heat_bar,
+    mark_corner,
+    mark_orientation,
+    mark_scale,
+    notice,
+    outline,
+    save,
+    show,
+    with_heat,
+    write,
+)
 from .planes import Box, Point, View
 
 if TYPE_CHECKING:
@@ -88,9 +109,7 @@ def save_grid(path: Path, cases: Sequence[EvidenceCase]) -> None:
     Raises:
         ValueError: there is no case, or no map.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(draw_grid(cases)).print_png(str(path), metadata={"Software": None})
+    save(path, draw_grid(cases))
 
 
 def grid_views(cases: Sequence[EvidenceCase]) -> list[tuple[View, View]]:
@@ -121,9 +140,9 @@ def draw_grid(cases: Sequence[EvidenceCase]) -> Figure:
         raise ValueError("an evidence grid needs at least one case with at least one map")
     views = grid_views(cases)
     page = _Page(len(titles) + 2, len(cases), *(_COLUMN * view.height / view.width for view in views[0]))
-    figure = Figure(figsize=(page.width, page.height), dpi=_DPI, facecolor=panels.BACKGROUND)
+    figure = Figure(figsize=(page.width, page.height), dpi=_DPI, facecolor=BACKGROUND)
     for index, (case, both) in enumerate(zip(cases, views, strict=True)):
-        _write(figure, page, _EDGE, page.strip(index), case.heading, size=11.5, weight="bold")
+        write(figure, _EDGE, page.strip(index), case.heading, size=11.5, weight="bold")
         for row, view in enumerate(both):
             _draw_row(figure, page, index, row, view, case, titles)
     _write_header(figure, page, titles)
@@ -161,47 +180,41 @@ class _Page:
 
     def place(self, case: int, row: int, column: int) -> tuple[float, float, float, float]:
         top = _HEADER + case * self._case + _STRIP + row * (self.axial + _GAP)
-        return self.fractions(self.left(column), top, _COLUMN, self.coronal if row else self.axial)
-
-    def fractions(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
-        return left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height
+        return self.left(column), top, _COLUMN, self.coronal if row else self.axial
 
 
 def _draw_row(
     figure: Figure, page: _Page, index: int, row: int, view: View, case: EvidenceCase, titles: list[str]
 ) -> None:
-    picture = np.repeat(np.clip(view.cut(case.volume(case.image)), 0, 1).astype(np.float64)[..., None], 3, axis=2)
+    picture = as_rgb(view.cut(case.volume(case.image)))
     infection = view.cut(case.volume(_outlined(case.infection)))
-    axes = []
-    for column in range(page.columns):
-        panel = figure.add_axes(page.place(index, row, column))
-        panel.set_axis_off()
-        axes.append(panel)
-    panels.show(axes[0], picture)
-    panels.show(axes[1], picture)
-    panels.fill(axes[1], infection, panels.INFECTION, panels.INFECTION_EDGE, 0.6)
+    axes = [add_panel(figure, *page.place(index, row, column)) for column in range(page.columns)]
+    show(axes[0], picture)
+    show(axes[1], picture)
+    fill(axes[1], infection, INFECTION, INFECTION_EDGE, 0.6)
     if not np.any(infection > 0.5):
-        panels.notice(axes[1], "none in this plane" if case.infection.any() else "no infection\nsegmented")
+        notice(axes[1], "none in this plane" if case.infection.any() else "no infection\nsegmented")
     for panel, title in zip(axes[2:], titles, strict=True):
         _draw_map(panel, view, picture, infection, case, title)
         if row == 0:
-            _corner(panel, case.note(title))
-    panels.mark_orientation(axes[0], view)
-    panels.mark_scale(axes[0], view)
+            mark_corner(panel, case.note(title))
+    mark_orientation(axes[0], view)
+    mark_corner(axes[0], view.name)
+    mark_scale(axes[0], view)
 
 
 def _draw_map(
     panel: Axes, view: View, picture: npt.NDArray[np.float64], infection: planes.Plane, case: EvidenceCase, title: str
 ) -> None:
     if title not in case.maps:
-        panels.show(panel, np.full_like(picture, 0.07))
-        panels.notice(panel, "no such model")
+        show(panel, np.full_like(picture, 0.07))
+        notice(panel, "no such model")
     elif not case.maps[title].any():
-        panels.show(panel, 0.6 * picture)
-        panels.notice(panel, panels.DEAD_MAP)
+        show(panel, 0.6 * picture)
+        notice(panel, DEAD_MAP)
     else:
-        panels.show(panel, panels.with_heat(picture, view.cut(case.volume(case.maps[title]))))
-        panels.outline(panel, infection, "white", 0.9)
+        show(panel, with_heat(picture, view.cut(case.volume(case.maps[title]))))
+        outline(panel, infection, "white", 0.9)
 
 
 def _outlined(infection: Volume) -> Volume:
@@ -229,17 +242,17 @@ def _centre(case: EvidenceCase) -> Point:
 
 
 def _write_header(figure: Figure, page: _Page, titles: list[str]) -> None:
-    _write(figure, page, _EDGE, 0.34, "Where the networks find evidence of COVID-19", size=16, weight="bold")
-    _write(figure, page, page.width - _EDGE, 0.34, RESEARCH_USE_ONLY, size=13, weight="bold", color=panels.WARNING,
+    write(figure, _EDGE, 0.34, "Where the networks find evidence of COVID-19", size=16, weight="bold")
+    write(figure, page.width - _EDGE, 0.34, RESEARCH_USE_ONLY, size=13, weight="bold", color=WARNING,
            ha="right")  # fmt: skip
     reading = "each case by models that did not learn from it; axial above, coronal below, through the infection"
-    _write(figure, page, _EDGE, 0.62, reading, size=10, color=panels.QUIET)
+    write(figure, _EDGE, 0.62, reading, size=10, color=QUIET)
     columns = [("CT", "as the network sees it: lungs"), ("Infection", "the segmenter's or a person's")]
     columns += [(title, "") for title in titles]
     for column, (title, second) in enumerate(columns):
         middle = page.left(column) + _COLUMN / 2
-        _write(figure, page, middle, 1.02 if second else 1.12, title, size=12, weight="bold", ha="center")
-        _write(figure, page, middle, 1.24, second, size=9.5, color=panels.QUIET, ha="center")
+        write(figure, middle, 1.02 if second else 1.12, title, size=12, weight="bold", ha="center")
+        write(figure, middle, 1.24, second, size=9.5, color=QUIET, ha="center")
 
 
 def _write_footer(figure: Figure, page: _Page) -> None:
@@ -249,33 +262,6 @@ def _write_footer(figure: Figure, page: _Page) -> None:
         "maps: each scaled to 0–1 for itself, so colours do not compare strength between maps",
         "P: that network's probability of COVID-19 · inside: share of the whole map's sum that lies in the infection",
     )):  # fmt: skip
-        _write(figure, page, _EDGE, top + 0.32 + 0.23 * line, words, size=9.5, color=panels.QUIET)
+        write(figure, _EDGE, top + 0.32 + 0.23 * line, words, size=9.5, color=QUIET)
     left, width = page.left(page.columns - 1) - 0.4, _COLUMN + 0.2
-    bar = figure.add_axes(page.fractions(left, top + 0.2, width, 0.15))
-    panels.heat_bar(bar)
-    for value in (0.0, 0.5, 1.0):
-        _write(figure, page, left + value * width, top + 0.52, f"{value:g}", size=9.5, ha="center")
-    _write(figure, page, left - 0.12, top + 0.33, "Â of each map", size=10, ha="right")
-
-
-def _corner(panel: Axes, words: str) -> None:
-    if words:
-        panel.text(0.03, 0.97, words, transform=panel.transAxes, ha="left", va="top", color=panels.TEXT, fontsize=9.5,
-                   family=panels.FONT, parse_math=False, path_effects=panels.dark_rim())  # fmt: skip
-
-
-def _write(
-    figure: Figure,
-    page: _Page,
-    left: float,
-    baseline: float,
-    words: str,
-    *,
-    size: float,
-    color: str = panels.TEXT,
-    weight: str = "normal",
-    ha: str = "left",
-) -> None:
-    """Write at inches from the top left; what others wrote is never parsed as a formula."""
-    figure.text(left / page.width, 1 - baseline / page.height, words, fontsize=size, color=color, ha=ha,
-                va="baseline", weight=weight, family=panels.FONT, parse_math=False)  # fmt: skip
+    heat_bar(figure, left, top + 0.2, width)

@@ -18,6 +18,7 @@ from ..evaluation.evaluate import Calibration, Evaluation
 from ..evaluation.methods import DECISION, DUAL, PAPER_METHODS, RATIO, TITLES, CaseSet
 from ..evaluation.metrics import THRESHOLD, auc
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, TEST, VALIDATION
+from .drawing import FONT, save
 from .tables import SET_TITLES
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ LINES = {
 }
 _MARKERS = {BASELINE_US: "s", ATTENTION_US: "o", ATTENTION_SS: "^", DUAL: "D"}
 _COVID, _CAP = _RED, _BLUE
-_FONT = "DejaVu Sans"
 
 
 def write(folder: Path, evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
@@ -92,10 +92,9 @@ def _figure(height: float) -> Figure:
 
 def _save(path: Path, figure: Figure) -> None:
     from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with rc_context({"font.family": _FONT, "font.size": 11}):
-        FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
+    with rc_context({"font.family": FONT, "font.size": 11}):
+        save(path, figure)
 
 
 def _roc(cases: CaseSet, evaluation: Evaluation) -> Figure:

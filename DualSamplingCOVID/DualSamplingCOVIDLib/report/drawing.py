@@ -1,7 +1,12 @@
-"""What the pictures share: the lung window, outlines and fills, orientation letters, scale bar, words, colours."""
+"""What the pictures share: lung window, heat, outlines and fills, orientation letters, scale bar, words, colours.
+
+The heat is inferno (perceptually uniform, fit for colour-blind readers), masks are orange and cyan.
+"""
 
 from __future__ import annotations
 
+import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,15 +25,32 @@ AIR_HU = -1024.0
 BACKGROUND, TEXT, QUIET, WARNING = "#0d1117", "#e6edf3", "#9aa7b4", "#ffb454"
 CYAN, INFECTION, INFECTION_EDGE = "#35d6ed", "#ff5a1f", "#ffd0b0"
 FONT = "DejaVu Sans"
+DEAD_MAP = "no positive\nCOVID-19 evidence"
 
 _LETTER = "#ffe066"
+_OPACITY = 0.85
+_SATURATED = 0.92  # inferno beyond is almost white and would look like bone
+_HEALTHY_LUNG_HU = -800
 
 
 def grey(hounsfield: Plane) -> npt.NDArray[np.float64]:
     """Lung window (level -600, width 1500 HU) as RGB in [0, 1], shape [height, width, 3]."""
     low, high = LUNG_WINDOW_HU
-    shade = np.clip((hounsfield - low) / (high - low), 0, 1).astype(np.float64)
-    return np.repeat(shade[..., None], 3, axis=2)
+    return as_rgb((hounsfield - low) / (high - low))
+
+
+def as_rgb(shade: Plane) -> npt.NDArray[np.float64]:
+    """Shades of grey in [0, 1] as RGB, shape [height, width, 3]; what lies outside is cut."""
+    return np.repeat(np.clip(shade, 0, 1).astype(np.float64)[..., None], 3, axis=2)
+
+
+def with_heat(picture: npt.NDArray[np.float64], attention: Plane) -> npt.NDArray[np.float64]:
+    """Lay A^ in [0, 1] over an RGB picture: inferno, the more opaque the hotter; 0 leaves the picture as it is."""
+    from matplotlib import colormaps
+
+    heat = np.clip(attention, 0, 1).astype(np.float64)
+    alpha = (_OPACITY * np.sqrt(heat) * np.clip(heat / 0.15, 0, 1))[..., None]
+    return (1 - alpha) * picture + alpha * colormaps["inferno"](_SATURATED * heat)[..., :3]
 
 
 def add_panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -58,6 +80,12 @@ def outline(panel: Axes, mask: Plane, color: str, width: float) -> None:
         panel.contour(mask, levels=[0.5], colors=[color], linewidths=width)
 
 
+def notice(panel: Axes, words: str) -> None:
+    """Write what a reader must know over the middle of a picture."""
+    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=WARNING, fontsize=11,
+               family=FONT, bbox={"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.75, "pad": 4})  # fmt: skip
+
+
 def mark_orientation(panel: Axes, view: View) -> None:
     """Write the orientation letters at the edges."""
     places = ((0.025, 0.5, "left", "center"), (0.975, 0.5, "right", "center"),
@@ -70,7 +98,7 @@ def mark_orientation(panel: Axes, view: View) -> None:
 def mark_corner(panel: Axes, words: str) -> None:
     """Write words in the upper left corner."""
     panel.text(0.025, 0.975, words, transform=panel.transAxes, ha="left", va="top", color=TEXT, fontsize=10,
-               family=FONT, path_effects=_dark_rim())  # fmt: skip
+               family=FONT, parse_math=False, path_effects=_dark_rim())  # fmt: skip
 
 
 def mark_scale(panel: Axes, view: View) -> None:
@@ -100,6 +128,29 @@ def write(
     width, height = figure.get_size_inches()
     figure.text(left / width, 1 - baseline / height, words, fontsize=size, color=color, ha=ha,
                 va="baseline", weight=weight, family=FONT, parse_math=False)  # fmt: skip
+
+
+def heat_bar(figure: Figure, left: float, top: float, width: float) -> None:
+    """Draw the colours of A^ from 0 to 1 over healthy lung, with numbers; in inches from the top left corner."""
+    bar = add_panel(figure, left, top, width, 0.15)
+    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (2, 1))
+    bar.imshow(with_heat(grey(np.full((2, 256), _HEALTHY_LUNG_HU, np.float32)), ramp), aspect="auto",
+               interpolation="bilinear", origin="upper", extent=(0, 1, 0, 1))  # fmt: skip
+    for value in (0.0, 0.5, 1.0):
+        write(figure, left + value * width, top + 0.3, f"{value:g}", size=9.5, ha="center")
+    write(figure, left - 0.12, top + 0.13, "Â of each map", size=10, ha="right")
+
+
+def shorten(words: str, width: int) -> str:
+    """Cut a line between two words to a width in characters."""
+    return textwrap.shorten(words, width, placeholder=" …")
+
+
+def save(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG; the same figure gives the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
 
 
 def _dark_rim() -> list[AbstractPathEffect]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..evaluation.cases import JudgedCase
+from ..run_folder.volume import read_volume
+from . import drawing
+from .planes import Plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,10 +24,8 @@ PAGES = 3
 """At most so many pages a set are drawn; every failure is in the index."""
 
 _WIDTH, _DPI, _WORDS = 10.0, 160, 0.62
-_BACKGROUND, _TEXT, _MISSED, _FALSE_ALARM = "#0d1117", "#e6edf3", "#ffb454", "#7cc4ff"
-_OUTLINE = "#ff5a1f"
-_FONT = "DejaVu Sans"
-Plane = NDArray[np.float32]
+_EDGE = 0.03
+_MISSED, _FALSE_ALARM = drawing.WARNING, "#7cc4ff"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def write(
     for number in range(min(PAGES, math.ceil(len(failed) / size))):
         shown = failed[number * size : (number + 1) * size]
         page = Page(f"failures-{set_name}-{number + 1}.png", number * size + 1, number * size + len(shown))
-        _save(folder / page.file, _draw(shown, page.first, spacing_xyz))
+        drawing.save(folder / page.file, _draw(shown, page.first, spacing_xyz))
         pages.append(page)
     return tuple(pages)
 
@@ -64,12 +64,10 @@ def planes(path: Path) -> tuple[Plane, Plane, Plane, Plane]:
     """Return the axial and coronal plane of a prepared volume, and the infection's share in both.
 
     They pass through the level and the depth with most infection (without infection: most lung). The prepared axes are
-    the patient's, so the pictures are radiological: right at the left, anterior or superior up.
+    the patient's, so the pictures are radiological: right at the left, anterior or superior up. InputError where the
+    file is no prepared case.
     """
-    with np.load(path) as arrays:
-        image = arrays["image"].astype(np.float32)
-        infection = arrays["infection"].astype(np.float32) / 255
-        lungs = arrays["lungs"].astype(np.float32) if "lungs" in arrays else (image > 0).astype(np.float32)
+    image, infection, lungs = read_volume(path)
     weight = infection if infection.any() else lungs
     level = int(np.argmax(weight.sum(axis=(1, 2))))
     depth = int(np.argmax(weight.sum(axis=(0, 2))))
@@ -90,23 +88,16 @@ def _draw(shown: Sequence[JudgedCase], first: int, spacing: tuple[float, float, 
     cell = sum(heights) + _WORDS
     rows = math.ceil(len(shown) / COLUMNS)
     total = rows * cell
-    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=_BACKGROUND)
+    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=drawing.BACKGROUND)
     for number, (one, found) in enumerate(zip(shown, volumes, strict=True)):
         left, top = (number % COLUMNS) * column, (number // COLUMNS) * cell
-        _write(figure, total, left, top, first + number, one)
-        edge = 0.03
+        _write(figure, left, top, first + number, one)
         for height, offset, view in ((heights[0], _WORDS, 0), (heights[1], _WORDS + heights[0], 1)):
-            place = ((left + edge) / _WIDTH, 1 - (top + offset + height) / total,
-                     (column - 2 * edge) / _WIDTH, (height - edge) / total)  # fmt: skip
-            axes = figure.add_axes(place)
-            axes.set_axis_off()
+            axes = drawing.add_panel(figure, left + _EDGE, top + offset + _EDGE, column - 2 * _EDGE, height - _EDGE)
             if found is not None:
                 _show(axes, found[view], found[view + 2])
-                axes.text(0.02, 0.5, "R", transform=axes.transAxes, color=_TEXT, fontsize=8, va="center",
-                          family=_FONT)  # fmt: skip
             elif not view:
-                axes.text(0.5, 0.5, "no prepared\nvolume", color=_TEXT, ha="center", va="center", family=_FONT,
-                          fontsize=9)  # fmt: skip
+                drawing.notice(axes, "no prepared\nvolume")
     return figure
 
 
@@ -116,29 +107,23 @@ def _planes_or_none(one: JudgedCase) -> tuple[Plane, Plane, Plane, Plane] | None
 
 
 def _show(axes: Axes, picture: Plane, infection: Plane) -> None:
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="bilinear")
-    if np.any(infection > 0.5):
-        axes.contour(infection, levels=[0.5], colors=[_OUTLINE], linewidths=1.0)
+    drawing.show(axes, drawing.as_rgb(picture))
+    drawing.outline(axes, infection, drawing.INFECTION, 1.0)
+    axes.text(0.02, 0.5, "R", transform=axes.transAxes, color=drawing.TEXT, fontsize=8, va="center",
+              family=drawing.FONT)  # fmt: skip
 
 
-def _write(figure: Figure, total: float, left: float, top: float, number: int, one: JudgedCase) -> None:
+def _write(figure: Figure, left: float, top: float, number: int, one: JudgedCase) -> None:
     color = _MISSED if one.false_negative else _FALSE_ALARM
     what = "missed COVID-19" if one.false_negative else "CAP called COVID-19"
     lines = (
         (f"{number}  {what}", color, 9.0, "bold"),
-        (f"P(COVID-19) {one.probability:.2f} · ratio {one.case.ratio:.4f}", _TEXT, 8.5, "normal"),
-        (_shortened(one.case.case_id, 30), _TEXT, 8.0, "normal"),
+        (f"P(COVID-19) {one.probability:.2f} · ratio {one.case.ratio:.4f}", drawing.TEXT, 8.5, "normal"),
+        (_shortened(one.case.case_id, 30), drawing.TEXT, 8.0, "normal"),
     )
     for line, (words, shade, size, weight) in enumerate(lines):
-        figure.text((left + 0.05) / _WIDTH, 1 - (top + 0.19 + 0.175 * line) / total, words, color=shade, fontsize=size,
-                    weight=weight, family=_FONT, va="baseline", parse_math=False)  # fmt: skip
+        drawing.write(figure, left + 0.05, top + 0.19 + 0.175 * line, words, size=size, color=shade, weight=weight)
 
 
 def _shortened(words: str, length: int) -> str:
     return words if len(words) <= length else words[: length - 1] + "…"
-
-
-def _save(path: Path, figure: Figure) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})

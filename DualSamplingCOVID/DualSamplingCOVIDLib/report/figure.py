@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from .drawing import (
     AIR_HU,
     BACKGROUND,
     CYAN,
-    FONT,
+    DEAD_MAP,
     INFECTION,
     INFECTION_EDGE,
     QUIET,
@@ -26,11 +25,16 @@ from .drawing import (
     add_panel,
     fill,
     grey,
+    heat_bar,
     mark_corner,
     mark_orientation,
     mark_scale,
+    notice,
     outline,
+    save,
+    shorten,
     show,
+    with_heat,
     write,
 )
 from .planes import Plane, View
@@ -39,14 +43,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DEAD_MAP = "no positive\nCOVID-19 evidence"
-
 _DPI = 150
 _WIDTH, _EDGE, _GAP = 16.0, 0.14, 0.05
 _HEADER, _FOOTER = 1.32, 0.66
 _PANEL_PIXELS = 400
-_OPACITY = 0.85
-_SATURATED = 0.92  # inferno beyond is almost white and would look like bone
 
 _MAPS = (
     ("US", "attention", "Attention, US", "uniform sampling"),
@@ -84,10 +84,7 @@ def save_figure(path: Path, ct: sitk.Image, diagnosis: Diagnosis) -> None:
         ct: the CT in HU, any direction and spacing.
         diagnosis: what `analyze` found in it.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = draw(ct, diagnosis)
-    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
+    save(path, draw(ct, diagnosis))
 
 
 def views(ct: sitk.Image, diagnosis: Diagnosis) -> tuple[View, View]:
@@ -113,15 +110,6 @@ def draw(ct: sitk.Image, diagnosis: Diagnosis) -> Figure:
     return figure
 
 
-def with_heat(picture: npt.NDArray[np.float64], attention: Plane) -> npt.NDArray[np.float64]:
-    """Lay A^ in [0, 1] over an RGB picture: inferno, the more opaque the hotter; 0 leaves the picture as it is."""
-    from matplotlib import colormaps
-
-    heat = np.clip(attention, 0, 1).astype(np.float64)
-    alpha = (_OPACITY * np.sqrt(heat) * np.clip(heat / 0.15, 0, 1))[..., None]
-    return (1 - alpha) * picture + alpha * colormaps["inferno"](_SATURATED * heat)[..., :3]
-
-
 def _draw_row(figure: Figure, layout: _Layout, row: int, view: View, ct: sitk.Image, diagnosis: Diagnosis) -> None:
     picture = grey(view.cut(ct, AIR_HU))
     segmentation = diagnosis.segmentation
@@ -133,7 +121,7 @@ def _draw_row(figure: Figure, layout: _Layout, row: int, view: View, ct: sitk.Im
         fill(axes[1], view.cut(lung), CYAN, CYAN, 0.25)
     fill(axes[2], infection, INFECTION, INFECTION_EDGE, 0.6)
     if not np.any(infection > 0.5):
-        _notice(axes[2], "no infection\nsegmented" if not _any(segmentation.infection) else "none in this plane")
+        notice(axes[2], "no infection\nsegmented" if not _any(segmentation.infection) else "none in this plane")
     for panel, (sampling, kind, *_) in zip(axes[3:], _MAPS, strict=True):
         _draw_map(panel, view, picture, infection, _member(diagnosis, sampling, kind))
     mark_orientation(axes[0], view)
@@ -146,11 +134,11 @@ def _draw_map(
 ) -> None:
     if member is None:
         show(panel, np.full_like(picture, 0.07))
-        _notice(panel, "not in this bundle")
+        notice(panel, "not in this bundle")
         return
     if member.attention.is_dead:
         show(panel, 0.6 * picture)
-        _notice(panel, DEAD_MAP)
+        notice(panel, DEAD_MAP)
         return
     show(panel, with_heat(picture, view.cut(member.attention.image)))
     outline(panel, infection, "white", 0.7)
@@ -169,11 +157,6 @@ def _member(diagnosis: Diagnosis, sampling: str, kind: str) -> MemberResult | No
         return diagnosis.member(sampling, kind)
     except KeyError:
         return None
-
-
-def _notice(panel: Axes, words: str) -> None:
-    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=WARNING, fontsize=11,
-               family=FONT, bbox={"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.75, "pad": 4})  # fmt: skip
 
 
 def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
@@ -211,11 +194,11 @@ def _write_header(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None
     write(figure, right, 0.30, RESEARCH_USE_ONLY, size=13, weight="bold", color=WARNING, ha="right")
     bundle = diagnosis.bundle
     learned = f"Bundle {bundle.name} {bundle.version}, learned from: {bundle.learned_from}"
-    write(figure, _EDGE, 0.58, _shorten(learned, 190), size=10, color=QUIET)
+    write(figure, _EDGE, 0.58, shorten(learned, 190), size=10, color=QUIET)
     for column, (name, second) in enumerate(column_titles(diagnosis)):
         middle = layout.left(column) + layout.column / 2
         write(figure, middle, 0.97, name, size=12, weight="bold", ha="center")
-        write(figure, middle, 1.20, _shorten(second, 34), size=9.5, color=QUIET, ha="center")
+        write(figure, middle, 1.20, shorten(second, 34), size=9.5, color=QUIET, ha="center")
 
 
 def _write_footer(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None:
@@ -227,14 +210,4 @@ def _write_footer(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None
     for line, words in enumerate(reading):
         write(figure, _EDGE, top + 0.26 + 0.23 * line, words, size=9.5, color=QUIET)
     left, width = layout.left(4) + 0.25, 2 * layout.column - 0.6
-    bar = add_panel(figure, left, top + 0.16, width, 0.15)
-    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (2, 1))
-    bar.imshow(with_heat(grey(np.full((2, 256), -800, np.float32)), ramp), aspect="auto", interpolation="bilinear",
-               origin="upper", extent=(0, 1, 0, 1))  # fmt: skip
-    for value in (0.0, 0.5, 1.0):
-        write(figure, left + value * width, top + 0.46, f"{value:g}", size=9.5, ha="center")
-    write(figure, left - 0.12, top + 0.29, "Â of each map", size=10, ha="right")
-
-
-def _shorten(words: str, width: int) -> str:
-    return textwrap.shorten(words, width, placeholder=" …")
+    heat_bar(figure, left, top + 0.16, width)

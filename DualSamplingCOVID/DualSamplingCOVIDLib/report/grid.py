@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,8 @@ from .drawing import (
     mark_orientation,
     mark_scale,
     outline,
+    save,
+    shorten,
     show,
     write,
 )
@@ -56,10 +57,7 @@ def save_grid(path: Path, ct: sitk.Image, segmentation: Segmentation) -> None:
         ct: the CT in HU, any direction and spacing.
         segmentation: lungs and infection on its grid.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = draw(ct, segmentation)
-    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
+    save(path, draw(ct, segmentation))
 
 
 def views(ct: sitk.Image, segmentation: Segmentation) -> tuple[tuple[View, ...], tuple[View, ...]]:
@@ -145,7 +143,7 @@ def _draw_masks(panel: Axes, view: View, infection: Plane, segmentation: Segment
 
 def _write_header(figure: Figure, segmentation: Segmentation) -> None:
     card = segmentation.segmenter
-    title = textwrap.shorten(f"Lungs and infection · segmenter {card.name} {card.version}", 104, placeholder=" …")
+    title = shorten(f"Lungs and infection · segmenter {card.name} {card.version}", 104)
     write(figure, _EDGE, 0.36, title, size=15, weight="bold")
     write(figure, _WIDTH - _EDGE, 0.36, RESEARCH_USE_ONLY, size=13, weight="bold", color=WARNING, ha="right")
     write(figure, _EDGE, 0.70, reading(segmentation), size=12, color=QUIET)

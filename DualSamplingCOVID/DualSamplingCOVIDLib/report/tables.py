@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..diagnosis import RESEARCH_USE_ONLY, CutOffs
+from ..diagnosis import RESEARCH_USE_ONLY, STRATA, CutOffs
 from ..evaluation.calibration import Brier
 from ..evaluation.comparisons import Comparison
 from ..evaluation.evaluate import Calibration, Evaluation
 from ..evaluation.methods import TITLES
 from ..evaluation.tables import ALL, METRICS, Estimate, Row
 from ..evaluation.tables import TITLES as METRIC_TITLES
-from ..run_folder import STRATA, TEST, VALIDATION
+from ..run_folder import TEST, VALIDATION
 
 SET_TITLES = {VALIDATION: "TV set", TEST: "Test set"}
 _SHORT = {VALIDATION: "tv", TEST: "test"}

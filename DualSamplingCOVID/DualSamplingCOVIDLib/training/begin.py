@@ -15,14 +15,15 @@ from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
 from ..progress import Progress, silent
+from ..run_folder import CONFIG, RUN, SCHEMA, TEST, RunCase, read_begun
 from ..segmentation import segmenter
 from .config import Config, read_config
 from .folds import make_folds
 from .prepared import PreparedCase, prepare_cohort
-from .run_folder import SCHEMA, TEST, Run, RunCase, read_cases, read_run_json, write_cases, write_json, write_text
+from .run import TrainingRun, load_run, write_cases, write_json, write_text
 
 
-def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silent) -> Run:
+def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silent) -> TrainingRun:
     """Check the cohort and begin a run in `folder`, or go on with what is begun there.
 
     Raises:
@@ -34,43 +35,28 @@ def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silen
     segmenter(config.segmenter)  # before anything is written
     _check_begun(folder, config, cohort, digest)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "config.toml", config.to_toml())
+    write_text(folder / CONFIG, config.to_toml())
     if config.masks == "segmenter":
         cases = tuple(replace(case, lungs=None, infection=None) for case in cases)
     prepared = prepare_cohort(cases, config.grid, config.segmenter, folder / "cache", progress)
-    if not (folder / "run.json").exists():
+    if not (folder / RUN).exists():
         _write_run(folder, config, cohort, digest, given, prepared)
     run = load_run(folder)
     _check_unchanged(run, prepared)
     return run
 
 
-def load_run(folder: Path) -> Run:
-    """Read a run that has begun.
-
-    Raises:
-        InputError: the folder holds none, or its files do not fit each other.
-    """
-    if not (folder / "config.toml").exists():
-        raise InputError(f"{folder}: no run of cross-validate (no config.toml)")
-    if not (folder / "run.json").exists():
-        raise InputError(f"{folder}: a run whose cases are not all prepared; go on with cross-validate --resume")
-    config = read_config(folder / "config.toml")
-    _, card = read_run_json(folder)
-    return Run(folder, config, read_cases(folder, config.folds), card)
-
-
 def _check_begun(folder: Path, config: Config, cohort: Path, digest: str) -> None:
     """Refuse to go on with another run than the one that was begun."""
-    if not (folder / "config.toml").exists():
+    if not (folder / CONFIG).exists():
         if folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder}: exists and holds no run of cross-validate; choose another folder")
         return
-    before, now = read_config(folder / "config.toml").values(), config.values()
+    before, now = read_config(folder / CONFIG).values(), config.values()
     changed = [f"{key} {before[key]}, not {now[key]}" for key in before if before[key] != now[key]]
     if changed:
         raise InputError(f"{folder}: the run was begun with {'; '.join(changed)}; choose another folder")
-    if (folder / "run.json").exists() and read_run_json(folder)[0]["cohort_sha256"] != digest:
+    if (folder / RUN).exists() and read_begun(folder).cohort_sha256 != digest:
         raise InputError(f"{folder}: {cohort} has changed since the run was begun; choose another folder")
 
 
@@ -119,7 +105,7 @@ def _write_run(
         "models": list(config.models),
         "folds": config.folds,
     }
-    write_json(folder / "run.json", about)
+    write_json(folder / RUN, about)
 
 
 def _card(
@@ -135,10 +121,10 @@ def _card(
     return replace(card, cut_offs=cut_offs, detection_limit=max(card.detection_limit, found))
 
 
-def _check_unchanged(run: Run, prepared: Sequence[PreparedCase]) -> None:
+def _check_unchanged(run: TrainingRun, prepared: Sequence[PreparedCase]) -> None:
     """Refuse to mix what was prepared before with CTs or masks of another content."""
     now = {case.case_id: case.file for case in prepared}
-    changed = [case.case_id for case in run.cases if case.prepared.name != now[case.case_id].name]
+    changed = [case.case_id for case in run.cases if case.volume.name != now[case.case_id].name]
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise InputError(

@@ -13,11 +13,9 @@ from typing import Any
 
 from ..errors import InputError
 from ..preprocessing import GridSpec
+from ..run_folder import MODELS, SAMPLING_AND_KIND
 from ..segmentation import DEFAULT
 from .settings import Settings
-
-MODELS = {"baseline-us": ("US", "baseline"), "attention-us": ("US", "attention"), "attention-ss": ("SS", "attention")}
-"""Sampling and kind of each model: the baseline RN34 + US, Attention RN34 + US and Attention RN34 + SS."""
 
 MASKS = ("cohort", "segmenter")
 
@@ -61,7 +59,7 @@ class Config:
 
     seed: int = 0
     folds: int = 5
-    models: tuple[str, ...] = tuple(MODELS)
+    models: tuple[str, ...] = MODELS
     segmenter: str = DEFAULT
     masks: str = MASKS[0]
     grid_shape: tuple[int, int, int] = GridSpec().shape_kji
@@ -95,7 +93,7 @@ class Config:
 
     def settings(self, model: str, fold: int) -> Settings:
         """Return how one of `MODELS` is fitted in a fold: each fold starts from weights of its own."""
-        sampling, kind = MODELS[model]
+        sampling, kind = SAMPLING_AND_KIND[model]
         return dataclasses.replace(self.training, sampling=sampling, kind=kind, seed=self.seed + fold)
 
     def values(self) -> dict[str, Any]:

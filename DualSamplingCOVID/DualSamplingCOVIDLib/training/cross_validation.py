@@ -16,15 +16,16 @@ from torch import Tensor
 from .. import weights
 from ..errors import ResourceError
 from ..progress import Progress, silent
+from ..run_folder import PREDICTION_COLUMNS, PREDICTIONS, RESULT, TEST, VALIDATION, WEIGHTS
 from .distributed import ALONE, Team
 from .fit import Fitted, predict
 from .prepared import PreparedDataset, write_whole
 from .recorded import RecordedTrainer
-from .run_folder import Run, write_json, write_text
+from .run import TrainingRun, write_json, write_text
 
 
 def train_models(
-    run: Run, folds: Sequence[int], device: torch.device, team: Team = ALONE, progress: Progress = silent
+    run: TrainingRun, folds: Sequence[int], device: torch.device, team: Team = ALONE, progress: Progress = silent
 ) -> None:
     """Train every model of these folds that is not finished; each leaves weights, predictions and result.json.
 
@@ -55,7 +56,7 @@ def train_models(
 
 
 def train_model(
-    run: Run, fold: int, model: str, device: torch.device, team: Team, progress: Progress, name: str
+    run: TrainingRun, fold: int, model: str, device: torch.device, team: Team, progress: Progress, name: str
 ) -> None:
     """Train one model of a fold from its checkpoint on, and write what `evaluate` and `bundle export` need."""
     folder = run.model_folder(fold, model)
@@ -70,7 +71,7 @@ def train_model(
         finally:
             trainer.close()
         if team.leads:
-            _finish(trainer, fitted, folder, {"validation": validation, "test": test})
+            _finish(trainer, fitted, folder, {VALIDATION: validation, TEST: test})
     except torch.OutOfMemoryError:
         raise ResourceError(f"{name}: GPU memory ran out; take a smaller micro_batch") from None
 
@@ -84,11 +85,11 @@ def _finish(trainer: RecordedTrainer, fitted: Fitted, folder: Path, sets: dict[s
         for name, cases in sets.items()
     }
     digest: list[str] = []
-    write_whole(folder / "weights.safetensors", lambda path: digest.append(weights.write(path, fitted.state)))
-    write_text(folder / "predictions.csv", _predictions(sets, logits))
+    write_whole(folder / WEIGHTS, lambda path: digest.append(weights.write(path, fitted.state)))
+    write_text(folder / PREDICTIONS, _predictions(sets, logits))
     balance = trainer.balance
     write_json(
-        folder / "result.json",
+        folder / RESULT,
         {
             "best": fitted.best._asdict(),
             "seconds": round(trainer.seconds, 1),
@@ -104,7 +105,7 @@ def _finish(trainer: RecordedTrainer, fitted: Fitted, folder: Path, sets: dict[s
 def _predictions(sets: dict[str, PreparedDataset], logits: dict[str, Tensor]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("case_id", "set", "logit", "probability"))
+    writer.writerow(PREDICTION_COLUMNS)
     for name, cases in sets.items():
         probabilities = torch.sigmoid(logits[name]).tolist()
         for case, logit, probability in zip(cases.cases, logits[name].tolist(), probabilities, strict=True):

@@ -12,14 +12,13 @@ from torch import Tensor
 
 from .. import __version__, weights
 from ..bundle import Bundle, Member, load_bundle, save_bundle
-from ..diagnosis import BundleCard
+from ..diagnosis import CAP, COVID, STRATA, BundleCard
 from ..errors import BundleError, InputError
 from ..progress import Progress, silent
-from .begin import load_run
-from .config import MODELS
-from .run_folder import Run, RunCase, read_result
+from ..run_folder import ATTENTION_SS, ATTENTION_US, SAMPLING_AND_KIND, TEST, WEIGHTS, RunCase, read_result
+from .run import TrainingRun, load_run
 
-NEEDED = ("attention-us", "attention-ss")
+NEEDED = (ATTENTION_US, ATTENTION_SS)
 INTENDED_USE = (
     "To tell COVID-19 from community acquired pneumonia on chest CT of adults with pneumonia, for research. "
     "Research use only: not a medical device, and no basis for a decision about a patient."
@@ -94,7 +93,10 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 
 
 def model_card(
-    run: Run, card: BundleCard, results: dict[tuple[int, str], dict[str, Any]], evaluation: dict[str, Any] | None
+    run: TrainingRun,
+    card: BundleCard,
+    results: dict[tuple[int, str], dict[str, Any]],
+    evaluation: dict[str, Any] | None,
 ) -> str:
     """Return the model card in Markdown: data, figures, segmenter, intended use and limits."""
     training, segmenter = run.config.training, run.segmenter
@@ -147,39 +149,38 @@ def _evaluation(evaluation: dict[str, Any] | None) -> list[str]:
 
 
 def _members(
-    run: Run, results: dict[tuple[int, str], dict[str, Any]], progress: Progress
+    run: TrainingRun, results: dict[tuple[int, str], dict[str, Any]], progress: Progress
 ) -> Iterator[tuple[Member, dict[str, Tensor]]]:
     """Yield one member after the other: all weights at once may be more than the memory."""
     for number, ((fold, model), result) in enumerate(results.items()):
         progress("writing the members", number / len(results))
-        file = run.model_folder(fold, model) / "weights.safetensors"
+        file = run.model_folder(fold, model) / WEIGHTS
         try:
             weights.check_hash(file, result["sha256"])
         except BundleError:
             raise BundleError(f"{file}: missing, or not the weights that result.json speaks of") from None
-        sampling, kind = MODELS[model]
+        sampling, kind = SAMPLING_AND_KIND[model]
         member = f"{model}-fold-{fold}"
         width = run.config.training.width
         yield Member(member, sampling, kind, fold, width, f"{member}.safetensors", ""), weights.read(file)
 
 
-def _counts(run: Run) -> dict[str, dict[str, int]]:
+def _counts(run: TrainingRun) -> dict[str, dict[str, int]]:
     """Return how many cases and patients the folds and the test set have."""
-    parts = {"folds": [case for case in run.cases if case.fold is not None]}
-    parts["test"] = [case for case in run.cases if case.fold is None]
+    parts = {"folds": run.validation, TEST: run.test}
     return {name: _count(cases) for name, cases in parts.items() if cases}
 
 
 def _count(cases: Sequence[RunCase]) -> dict[str, int]:
     labels, strata = Counter(case.label for case in cases), Counter(case.stratum for case in cases)
-    named = {label: labels[label] for label in ("COVID-19", "CAP")}
+    named = {label: labels[label] for label in (COVID, CAP)}
     patients = len({case.patient_id for case in cases})
-    return {**named, "patients": patients, **{name: strata[name] for name in ("small", "medium", "large")}}
+    return {**named, "patients": patients, **{name: strata[name] for name in STRATA}}
 
 
-def _learned_from(run: Run) -> str:
+def _learned_from(run: TrainingRun) -> str:
     n = _counts(run)["folds"]
-    sites = sorted({case.site for case in run.cases if case.fold is not None and case.site})
+    sites = sorted({case.site for case in run.validation if case.site})
     where = f" of {len(sites)} sites" if sites else ""
     return (
         f"{n['COVID-19']} CTs with COVID-19 and {n['CAP']} with CAP, of {n['patients']} patients{where}, "

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..network.attention import STRIDE
 from ..network.resnet import Output, ResNet34
 from ..progress import Progress, silent
+from ..run_folder import Epoch
 from .augmentation import AUGMENTATIONS
 from .distributed import ALONE, Team
 from .loss import DualSamplingLoss
@@ -26,7 +27,7 @@ from .prepared import PreparedDataset, as_shares
 from .samplers import SizeBalanced, SizeBalancedSampler, UniformSampler
 from .settings import Settings
 
-__all__ = ["Epoch", "Fitted", "Settings", "Step", "Trainer", "predict"]
+__all__ = ["Fitted", "Settings", "Step", "Trainer", "predict"]
 
 LEAST_CELLS = 3
 """Fewer feature cells than this along an axis, and bfloat16 on a CPU gives gradients that are no numbers."""
@@ -45,17 +46,6 @@ class Step(NamedTuple):
     active_fraction: float
     learning_rate: float
     samples_per_second: float
-
-
-class Epoch(NamedTuple):
-    """What one epoch showed: mean training loss parts, and validation loss and AUC."""
-
-    epoch: int
-    bce: float
-    attention: float
-    active_fraction: float
-    validation_loss: float
-    validation_auc: float
 
 
 class Fitted(NamedTuple):
@@ -155,7 +145,7 @@ class Trainer:
                 self.judge(Epoch(self.epoch, *parts, *self.validate()))
             self.epoch += 1
             self.epoch_ended()
-        best = max(self.history, key=_quality) if self.history else Epoch(-1, *[math.nan] * 5)
+        best = max(self.history, key=lambda epoch: epoch.quality) if self.history else Epoch(-1, *[math.nan] * 5)
         return Fitted(self.best_weights, best, tuple(self.history))
 
     def train_epoch(self, told: Callable[[float], None]) -> tuple[float, float, float]:
@@ -237,7 +227,7 @@ class Trainer:
         if not math.isfinite(epoch.validation_loss):
             raise InputError(f"{self.name}: the weights are no numbers any more after epoch {epoch.epoch}")
         self.history.append(epoch)
-        if epoch == max(self.history, key=_quality):
+        if epoch == max(self.history, key=lambda epoch: epoch.quality):
             weights = self.network.state_dict()
             self.best_weights = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
 
@@ -313,10 +303,6 @@ def micro_batches(batch: Sequence[int], size: int) -> list[list[int]]:
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [parts[-2] + parts[-1]]
     return parts
-
-
-def _quality(epoch: Epoch) -> tuple[float, float]:
-    return epoch.validation_auc, -epoch.validation_loss
 
 
 def _within_fit(progress: Progress, name: str, epoch: int, epochs: int) -> Callable[[float], None]:

@@ -25,13 +25,11 @@ from ..errors import InputError
 from ..parallel import spread
 from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
+from ..run_folder.volume import FULL_SHARE
 from ..segmentation import GivenMasks, Segmenter, segmenter
 
 PREPARATION = 1
 """Goes up whenever the same CT and masks are made ready in another way; what was cached before is then not used."""
-
-FULL_SHARE = 255
-"""How a mask's share of 1 is stored."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from ..errors import InputError, ResourceError, is_full
+from ..run_folder import EPOCHS, STEPS
 from .fit import Step, Trainer
 from .prepared import write_whole
-from .run_folder import write_text
+from .run import write_text
 
 _OF_THE_MACHINE = {"compile", "workers"}
 """Settings that may change between an interruption and going on."""
@@ -75,8 +76,8 @@ class RecordedTrainer(Trainer):
             folder.mkdir(parents=True, exist_ok=True)
             for left in folder.glob(".*.partial*"):
                 left.unlink()
-            _write_lines(folder / "steps.jsonl", self._steps_before())
-            _write_lines(folder / "epochs.jsonl", (json.dumps(epoch._asdict()) for epoch in self.history))
+            _write_lines(folder / STEPS, self._steps_before())
+            _write_lines(folder / EPOCHS, (json.dumps(epoch._asdict()) for epoch in self.history))
             self.scalars = Scalars(folder, self._place(self.epoch, 0))
 
     @property
@@ -88,7 +89,7 @@ class RecordedTrainer(Trainer):
         """Write one line, and scalars."""
         if not self.team.leads:
             return
-        _add_line(self.folder / "steps.jsonl", step._asdict())
+        _add_line(self.folder / STEPS, step._asdict())
         values = step._asdict()
         place = self._place(values.pop("epoch"), values.pop("step"))
         self._scalars(place, {f"training/{name}": value for name, value in values.items()})
@@ -101,7 +102,7 @@ class RecordedTrainer(Trainer):
         self.seconds, self._since = self.seconds + now - self._since, now
         self.save()
         epoch = self.history[-1]
-        _add_line(self.folder / "epochs.jsonl", epoch._asdict())
+        _add_line(self.folder / EPOCHS, epoch._asdict())
         values = {"validation/loss": epoch.validation_loss, "validation/auc": epoch.validation_auc}
         self._scalars(self._place(self.epoch, 0), values)
 
@@ -159,7 +160,7 @@ class RecordedTrainer(Trainer):
 
     def _steps_before(self) -> Iterable[str]:
         """Yield the lines of steps that are not repeated."""
-        path = self.folder / "steps.jsonl"
+        path = self.folder / STEPS
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
                 if json.loads(line)["epoch"] < self.epoch:

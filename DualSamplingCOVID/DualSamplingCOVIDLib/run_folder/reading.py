@@ -1,8 +1,4 @@
-"""The folder that `cross-validate` writes: its cases, its folds' models and what they predicted, checked as one.
-
-RUN/run.json, RUN/cases.csv and RUN/folds/<k>/<model>/ are read here; weights and volumes are not. Panel, evaluation and
-export share this reader, so it needs nothing but the standard library.
-"""
+"""A run folder read and checked as one: its cases, its folds, and what the finished models predicted."""
 
 from __future__ import annotations
 
@@ -10,112 +6,61 @@ import csv
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .diagnosis import CAP, COVID, CutOffs, SegmenterCard
-from .errors import InputError
+from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
+from ..errors import InputError
+from .layout import (
+    CASE_COLUMNS,
+    CASES,
+    CONFIG,
+    MODELS,
+    PREDICTION_COLUMNS,
+    PREDICTIONS,
+    RESULT,
+    RUN,
+    SCHEMA,
+    TEST,
+    BegunRun,
+    FoldModel,
+    Run,
+    RunCase,
+    is_finished,
+)
 
-SCHEMA = 1
-BASELINE_US, ATTENTION_US, ATTENTION_SS = "baseline-us", "attention-us", "attention-ss"
-MODELS = (BASELINE_US, ATTENTION_US, ATTENTION_SS)
-VALIDATION, TEST = "validation", "test"
-STRATA = ("small", "medium", "large")
-
-CASE_COLUMNS = (
-    "case_id", "patient_id", "label", "site", "age", "sex", "split", "fold", "ratio", "stratum", "image", "lungs",
-    "infection", "prepared",
-)  # fmt: skip
-PREDICTION_COLUMNS = ("case_id", "set", "logit", "probability")
 _CLOSE = 1e-6
 _SHOWN = 12
 
 
-@dataclass(frozen=True)
-class RunCase:
-    """One CT of the run. `fold` is None for cases of the test set; paths are as they lie on this machine."""
-
-    case_id: str
-    patient_id: str
-    label: str
-    site: str
-    age: str
-    sex: str
-    fold: int | None
-    ratio: float
-    stratum: str
-    image: Path
-    lungs: Path | None
-    infection: Path | None
-    prepared: Path | None
-
-    @property
-    def is_covid(self) -> bool:
-        """Whether the case is positive (COVID-19)."""
-        return self.label == COVID
-
-    @property
-    def set(self) -> str:
-        """``"test"``, or ``"validation"``: the case is that of exactly one fold."""
-        return TEST if self.fold is None else VALIDATION
-
-
-@dataclass(frozen=True)
-class FoldModel:
-    """One finished model: `logits` of COVID-19 by case_id, of its fold's validation cases and of all test cases."""
-
-    fold: int
-    name: str
-    logits: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder. `unfinished` names the models ("folds/2/attention-ss") that have no result yet."""
-
-    folder: Path
-    cohort_sha256: str
-    software: tuple[tuple[str, str], ...]
-    grid_shape_kji: tuple[int, int, int]
-    grid_spacing_xyz: tuple[float, float, float]
-    segmenter: SegmenterCard
-    folds: int
-    cases: tuple[RunCase, ...]
-    models: tuple[FoldModel, ...]
-    unfinished: tuple[str, ...]
-
-    @property
-    def validation(self) -> tuple[RunCase, ...]:
-        """The cases of the folds, in the order of ``cases.csv``."""
-        return tuple(case for case in self.cases if case.set == VALIDATION)
-
-    @property
-    def test(self) -> tuple[RunCase, ...]:
-        """The independent test cases, in the order of ``cases.csv``; may be empty."""
-        return tuple(case for case in self.cases if case.set == TEST)
-
-    def model(self, fold: int, name: str) -> FoldModel:
-        """Return one finished model; KeyError where it has no result."""
-        for model in self.models:
-            if (model.fold, model.name) == (fold, name):
-                return model
-        raise KeyError(f"folds/{fold}/{name}")
-
-
-def read_run(folder: Path) -> Run:
-    """Read and check a run folder; models that are not finished are named in `unfinished`, not an error.
+def read_begun(folder: Path) -> BegunRun:
+    """Read and check what a run is from its begin on, whichever of its models are finished.
 
     Raises:
         InputError: one line that names the folder and every problem with its file (and line).
     """
     card = _card(folder)
     cases, problems = _cases(folder, card["folds"], card["segmenter"].cut_offs)
+    _refuse(folder, problems)
+    return BegunRun(folder=folder, cases=tuple(cases), **card)
+
+
+def read_run(folder: Path) -> Run:
+    """Read and check a run with its predictions; models that are not finished are named in `unfinished`, not an error.
+
+    Raises:
+        InputError: one line that names the folder and every problem with its file (and line); or the run was never to
+            train all of `MODELS`.
+    """
+    card = _card(folder)
+    if not set(MODELS) <= set(card["model_names"]):
+        raise InputError(f"{folder / RUN}: models are {', '.join(card['model_names'])}, needed: {', '.join(MODELS)}")
+    cases, problems = _cases(folder, card["folds"], card["segmenter"].cut_offs)
     models, unfinished = [], []
     for fold in range(card["folds"]):
         for name in MODELS:
             place = f"folds/{fold}/{name}"
-            if not (folder / place / "result.json").is_file():
+            if not is_finished(folder, fold, name):
                 unfinished.append(place)
                 continue
             logits, wrong = _predictions(folder, place, [c for c in cases if c.set == TEST or c.fold == fold])
@@ -125,6 +70,20 @@ def read_run(folder: Path) -> Run:
     return Run(folder=folder, cases=tuple(cases), models=tuple(models), unfinished=tuple(unfinished), **card)
 
 
+def read_result(folder: Path) -> dict[str, Any]:
+    """Read the result.json of a finished model's folder.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / RESULT
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return result
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+
+
 def _refuse(folder: Path, problems: list[str]) -> None:
     if problems:
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
@@ -132,20 +91,23 @@ def _refuse(folder: Path, problems: list[str]) -> None:
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    """Return what run.json says, as the arguments of `Run`."""
-    path = folder / "run.json"
+    """Return what run.json says, as the arguments of `BegunRun`."""
+    path = folder / RUN
+    if not path.exists() and (folder / CONFIG).exists():
+        raise InputError(f"{folder}: a run whose cases are not all prepared; go on with cross-validate --resume")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{folder}: not a folder of cross-validate: run.json {_why(error)}") from None
+        raise InputError(f"{folder}: not a folder of cross-validate: {RUN} {_why(error)}") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
     problems: list[str] = []
     try:
         if record["schema"] != SCHEMA:
             problems.append(f"schema {record['schema']!r} is not the {SCHEMA} that is known here")
-        if not set(MODELS) <= set(record["models"]):
-            problems.append(f"models are {', '.join(record['models'])}, needed: {', '.join(MODELS)}")
+        names = tuple(record["models"])
+        if not names or not set(names) <= set(MODELS):
+            problems.append(f"models are {', '.join(map(str, names))}, known: {', '.join(MODELS)}")
         if not isinstance(record["folds"], int) or record["folds"] < 2:
             problems.append(f"folds must be a whole number of at least 2, got {record['folds']!r}")
         segmenter = dict(record["segmenter"])
@@ -160,6 +122,7 @@ def _card(folder: Path) -> dict[str, Any]:
             "grid_spacing_xyz": (x, y, z),
             "segmenter": card,
             "folds": record["folds"],
+            "model_names": names,
         }
     except KeyError as error:
         raise InputError(f"{path}: {error.args[0]!r} is missing") from None
@@ -174,7 +137,7 @@ def _cases(folder: Path, folds: int, cut_offs: CutOffs) -> tuple[list[RunCase], 
     problems: list[str] = []
     lines: dict[str, int] = {}
     homes: dict[str, tuple[int | None, int]] = {}
-    for line, row in _rows(folder / "cases.csv", CASE_COLUMNS):
+    for line, row in _rows(folder / CASES, CASE_COLUMNS):
         case, wrong = _case(row, folder, folds, cut_offs)
         if case.case_id in lines:
             wrong.append(f"case_id {case.case_id!r} is already on line {lines[case.case_id]}")
@@ -182,13 +145,13 @@ def _cases(folder: Path, folds: int, cut_offs: CutOffs) -> tuple[list[RunCase], 
         home, first = homes.setdefault(case.patient_id, (case.fold, line))
         if home != case.fold:
             wrong.append(f"patient {case.patient_id!r} is in {_home(case.fold)}, but in {_home(home)} on line {first}")
-        problems += [f"cases.csv line {line}: {text}" for text in wrong]
+        problems += [f"{CASES} line {line}: {text}" for text in wrong]
         cases.append(case)
     if not cases:
-        problems.append("cases.csv: no cases")
+        problems.append(f"{CASES}: no cases")
     elif not problems:
         empty = sorted(set(range(folds)) - {case.fold for case in cases})
-        problems += [f"cases.csv: fold {fold} has no cases" for fold in empty]
+        problems += [f"{CASES}: fold {fold} has no cases" for fold in empty]
     return cases, problems
 
 
@@ -222,6 +185,7 @@ def _case(row: dict[str, str], folder: Path, folds: int, cut_offs: CutOffs) -> t
         site=row["site"],
         age=row["age"],
         sex=row["sex"],
+        split=row["split"],
         fold=fold,
         ratio=ratio,
         stratum=row["stratum"],
@@ -235,7 +199,7 @@ def _case(row: dict[str, str], folder: Path, folds: int, cut_offs: CutOffs) -> t
 
 def _predictions(folder: Path, place: str, expected: list[RunCase]) -> tuple[dict[str, float], list[str]]:
     """Return a model's logits by case, and what is wrong with its predictions.csv."""
-    name, sets = f"{place}/predictions.csv", {case.case_id: case.set for case in expected}
+    name, sets = f"{place}/{PREDICTIONS}", {case.case_id: case.set for case in expected}
     logits: dict[str, float] = {}
     problems: list[str] = []
     try:
