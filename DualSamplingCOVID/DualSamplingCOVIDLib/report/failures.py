@@ -24,7 +24,7 @@ PAGES = 3
 """At most so many pages a set are drawn; every failure is in the index."""
 
 _WIDTH, _DPI, _WORDS = 10.0, 160, 0.62
-_EDGE = 0.03
+_EDGE, _FOOT = 0.03, 0.2
 _MISSED, _FALSE_ALARM = drawing.WARNING, "#7cc4ff"
 
 
@@ -87,7 +87,7 @@ def _draw(shown: Sequence[JudgedCase], first: int, spacing: tuple[float, float, 
         heights = [column * shape[0].shape[0] * y / wide, column * shape[1].shape[0] * z / wide]
     cell = sum(heights) + _WORDS
     rows = math.ceil(len(shown) / COLUMNS)
-    total = rows * cell
+    total = rows * cell + _FOOT
     figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=drawing.BACKGROUND)
     for number, (one, found) in enumerate(zip(shown, volumes, strict=True)):
         left, top = (number % COLUMNS) * column, (number // COLUMNS) * cell
@@ -98,6 +98,7 @@ def _draw(shown: Sequence[JudgedCase], first: int, spacing: tuple[float, float, 
                 _show(axes, found[view], found[view + 2])
             elif not view:
                 drawing.notice(axes, "no prepared\nvolume")
+    drawing.write(figure, 0.05, total - 0.06, "Research use only.", size=8.0, color=drawing.TEXT)
     return figure
 
 
