@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.network.vbnet import VBNet
-from DualSamplingCOVIDLib.training.segmentation.fit import SMOOTH, Fit, SegmentationLoss
+from DualSamplingCOVIDLib.training.segmentation.fit import Fit, SegmentationLoss
 from DualSamplingCOVIDLib.training.segmentation.recipe import Stage
 
 STAGE = Stage(width=8, patch=48, batch=1, steps=12, learning_rate=3e-3)
@@ -126,31 +126,41 @@ def test_each_head_has_its_own_dice_and_cross_entropy() -> None:
     p = torch.sigmoid(logits).view(2, 2)
     s, parts = shares.view(2, 2), []
     for head, weight in ((0, 1.0), (1, 2.0)):
-        dice = 1 - (2 * (p[head] * s[head]).sum() + SMOOTH) / (p[head].sum() + s[head].sum() + SMOOTH)
+        dice = 1 - 2 * (p[head] * s[head]).sum() / (p[head].sum() + s[head].sum())
         entropy = -(weight * s[head] * p[head].log() + (1 - s[head]) * (1 - p[head]).log()).mean()
         parts.append(dice + entropy)
-    torch.testing.assert_close(SegmentationLoss((1.0, 2.0))(logits, shares), torch.stack(parts).mean())
+    torch.testing.assert_close(
+        SegmentationLoss((1.0, 2.0))(logits, shares), torch.stack(parts).mean(), rtol=1e-4, atol=0
+    )
 
 
-def _logits(found: Tensor) -> Tensor:
-    return 40 * found - 20
+def _cost(found: Tensor, shares: Tensor) -> float:
+    """Dice's part of the loss of a mask that is sure of itself."""
+    logits = 40 * found - 20
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, shares)
+    return float(SegmentationLoss((1.0,))(logits, shares) - entropy)
 
 
-def test_a_small_lesion_counts_beside_a_large_one() -> None:
-    """Missing 1000 voxels costs the same whether the other patch of the step holds 60000 or none."""
+@pytest.fixture
+def two_patches() -> Tensor:
+    """A lesion of 60800 voxels in one, of 1000 in the other."""
     shares = torch.zeros(2, 1, 48, 48, 48)
     shares[0, 0, 4:44, 4:44, 4:42] = 1
     shares[1, 0, 8:18, 8:18, 8:18] = 1
-    missed = shares.clone()
+    return shares
+
+
+def test_a_small_lesion_counts_beside_a_large_one(two_patches: Tensor) -> None:
+    missed = two_patches.clone()
     missed[1] = 0
-    loss = SegmentationLoss((1.0,))
-    assert loss(_logits(missed), shares) - loss(_logits(shares), shares) > 0.45
-    alone = loss(_logits(missed[1:]), shares[1:]) - loss(_logits(shares[1:]), shares[1:])
-    assert loss(_logits(missed), shares) - loss(_logits(shares), shares) == pytest.approx(float(alone) / 2, rel=1e-3)
+    of_the_step = 1 - 2 * 60800 / (2 * 60800 + 1000)
+    assert _cost(missed, two_patches) == pytest.approx((of_the_step + 0.5) / 2, abs=1e-3)
 
 
-def test_false_voxels_where_nothing_is_cost_by_their_number() -> None:
-    shares, found = torch.zeros(1, 1, 48, 48, 48), torch.zeros(1, 1, 48, 48, 48)
-    found.view(-1)[: int(SMOOTH)] = 1
-    entropy = 20 * SMOOTH / found.numel()
-    assert float(SegmentationLoss((1.0,))(_logits(found), shares)) == pytest.approx(0.5 + entropy, rel=1e-3)
+def test_a_false_finding_costs_where_nothing_is_and_finding_nothing_never_pays(two_patches: Tensor) -> None:
+    two_patches[0] = 0
+    false = two_patches.clone()
+    false[0, 0, :10, :10, :10] = 1
+    of_the_step = 1 - 2 * 1000 / (2 * 1000 + 1000)
+    assert _cost(false, two_patches) == pytest.approx(of_the_step / 2, abs=1e-3)
+    assert _cost(torch.zeros_like(false), two_patches) == pytest.approx(1.0, abs=1e-3)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -25,8 +26,6 @@ AVERAGED_OVER = 100
 SAVE_EVERY = 50
 WEIGHT_DECAY = 1e-4
 LARGEST_GRADIENT = 2.0
-SMOOTH = 100.0
-"""Voxels added above and below in the Dice: where nothing is to be found, as many false ones cost one half."""
 
 Check = Callable[[nn.Module], float]
 """Says how good a network is: the larger the better."""
@@ -41,23 +40,34 @@ class Fitted(NamedTuple):
 
 
 class SegmentationLoss(nn.Module):
-    """Dice + cross-entropy (MONAI) for each head by itself, in float32; misses of a head weigh `missed` times."""
+    """Dice + cross-entropy (MONAI) for each head by itself, in float32; misses of a head weigh `missed` times.
+
+    Half of the Dice is taken over the whole step, so that a false finding costs where nothing is to be found; half
+    patch by patch where there is something, or a large lesion would hide a small one in the patch beside it.
+    """
+
+    missed: Tensor
 
     def __init__(self, missed: tuple[float, ...]) -> None:
         """Build the loss for as many heads as `missed` has weights."""
         super().__init__()
-        from monai.losses import DiceCELoss
+        from monai.losses import DiceLoss
 
-        # patch by patch: over the batch, a large lesion would hide a small one in the patch beside it
-        self.heads = nn.ModuleList(
-            DiceCELoss(sigmoid=True, smooth_nr=SMOOTH, smooth_dr=SMOOTH, weight=torch.tensor([weight]))
-            for weight in missed
-        )
+        self.step = DiceLoss(sigmoid=True, batch=True)
+        self.patches = DiceLoss(sigmoid=True, reduction="none")
+        self.register_buffer("missed", torch.tensor(missed))
 
     def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
         """Return the mean over the heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape."""
-        parts = [head(logits[:, c : c + 1], shares[:, c : c + 1]) for c, head in enumerate(self.heads)]
+        parts = [self.head(logits[:, c : c + 1], shares[:, c : c + 1], weight) for c, weight in enumerate(self.missed)]
         return torch.stack(parts).mean()
+
+    def head(self, logits: Tensor, shares: Tensor, missed: Tensor) -> Tensor:
+        """Return the loss of one head, [N,1,D,H,W] both."""
+        there = shares.sum(dim=(1, 2, 3, 4)) > 0
+        each = self.patches(logits, shares).view(-1)[there]
+        dice = (self.step(logits, shares) + (each.mean() if len(each) else 0.0)) / 2
+        return dice + F.binary_cross_entropy_with_logits(logits, shares, pos_weight=missed)
 
 
 class Fit:
