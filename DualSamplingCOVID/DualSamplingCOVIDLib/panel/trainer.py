@@ -174,7 +174,8 @@ class TrainerTab:
 
     def onFailed(self, command: str, sentence: str) -> None:
         """Say what went wrong; the problems of a cohort are listed with their lines."""
-        self._failed = self._current() if command == TRAIN and self._isTraining() else None
+        self._inputs.refresh()
+        self._failed = self._current() if command == TRAIN and self._stage.startswith(_TRAINING_STAGE) else None
         self._ended()
         problems = problemLines(sentence, self._inputs.cohort)
         if problems:
@@ -245,9 +246,9 @@ class TrainerTab:
         record = run.tableII() if run is not None else None
         isThere = self._results.show(record)
         self._ui.tablesSection.setVisible(isThere or (run is not None and bool(run.wholeFolds)))
-        self._ui.tablesResearchLabel.text = _("{use}. Table II, of the models that never saw the case.").format(
-            use=RESEARCH_USE_ONLY
-        )
+        self._ui.tablesResearchLabel.text = _(
+            "{use}. Table II: every case is judged by models that did not learn from it."
+        ).format(use=RESEARCH_USE_ONLY)
         for widget in (self._ui.tablesResearchLabel, self._ui.openReportButton):
             widget.setVisible(isThere)
         self._draw()
@@ -265,11 +266,11 @@ class TrainerTab:
             return _("finished")
         if self._isTraining() and place == self._current():
             epoch = min(len(model.epochs) + 1, epochs)
-            return _("running, epoch {n} of {all}").format(n=epoch, all=epochs)
+            return _("running epoch {n}/{all}").format(n=epoch, all=epochs)
         if place == self._failed:
             return _("failed")
         if model.epochs or model.steps:
-            return _("stopped after {n} of {all}").format(n=len(model.epochs), all=epochs)
+            return _("stopped at epoch {n}/{all}").format(n=len(model.epochs), all=epochs)
         return _("waiting")
 
     def _current(self) -> tuple[int, str] | None:

@@ -13,6 +13,9 @@ from .translation import _
 _CROSS_ENTROPY, _ATTENTION, _VALIDATION = (0.12, 0.35, 0.70), (0.85, 0.45, 0.05), (0.10, 0.10, 0.10)
 _COLORS = {BASELINE_US: (0.45, 0.45, 0.45), ATTENTION_US: (0.12, 0.35, 0.70), ATTENTION_SS: (0.85, 0.45, 0.05)}
 
+_AUC_LIMITS = (0.0, 1.2)
+"""The legend lies in the upper right corner, where good curves end."""
+
 
 class TrainerCharts:
     """Shows the curves of one model and the AUC of its whole fold.
@@ -83,4 +86,4 @@ def aucChart(models: list[ModelProgress]) -> charts.Chart:
         for model in models
     )
     title = _("Fold {fold}: validation AUC").format(fold=models[0].fold)
-    return charts.Chart(charts.AUC_VIEW, title, _("epoch"), _("AUC"), curves, limits=(0.0, 1.02))
+    return charts.Chart(charts.AUC_VIEW, title, _("epoch"), _("AUC"), curves, limits=_AUC_LIMITS)

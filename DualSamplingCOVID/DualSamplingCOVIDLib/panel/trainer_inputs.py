@@ -17,9 +17,9 @@ from .settings import DEVICES, Preferences
 from .training_job import Training
 from .translation import _
 
-_PAPER, _TRY_OUT, _FILE = "paper", "try-out", "file"
+_PAPER, _TRY_OUT, _FILE, _RUN = "paper", "try-out", "file", "run"
 _ALL_FOLDS = "all"
-_LINE_HEIGHT, _MOST_LINES = 20, 6
+_LINE_HEIGHT, _MOST_LINES = 16, 10
 
 
 class TrainerInputs:
@@ -37,6 +37,7 @@ class TrainerInputs:
         self._cohortProblem = self._settingsProblem = self._runProblem = ""
         self.run: RunProgress | None = None
         self.plan = Plan()
+        self._settingsBefore = 0
         for title, kind in (
             (_("The paper's"), _PAPER),
             (_("Try-out: small, minutes"), _TRY_OUT),
@@ -106,7 +107,7 @@ class TrainerInputs:
         problemList = self._ui.problemList
         problemList.clear()
         problemList.addItems(problems)
-        problemList.setFixedHeight(_LINE_HEIGHT * min(2 * len(problems), 2 * _MOST_LINES) + 6)
+        problemList.setFixedHeight(_LINE_HEIGHT * min(len(problems) + 1, _MOST_LINES) + 6)
         problemList.setVisible(bool(problems))
 
     def _onCohort(self, *_values: Any) -> None:
@@ -118,6 +119,7 @@ class TrainerInputs:
                 problems = problemLines(str(error), path)
                 self._cohortProblem = countedProblems(problems) if problems else str(error)
         self._ui.cohortCard.text = described(self._cases)
+        self._ui.cohortCard.setVisible(bool(self._cases))
         self.showProblems(problems)
         self._changed()
 
@@ -144,8 +146,8 @@ class TrainerInputs:
     def _readSettings(self) -> None:
         """Take the plan of the run, of the file or of the paper, and offer its folds."""
         ui, isBegun = self._ui, self.run is not None and self.run.isBegun
-        ui.settingsSelector.enabled = ui.configEdit.enabled = not isBegun
-        ui.configEdit.setVisible(_data(ui.settingsSelector) == _FILE and not isBegun)
+        self._offerSettings(isBegun)
+        ui.configEdit.setVisible(_data(ui.settingsSelector) == _FILE)
         self._settingsProblem, before = "", self.plan
         try:
             if self.run is not None and isBegun:
@@ -160,7 +162,7 @@ class TrainerInputs:
 
     def _showCards(self) -> None:
         plan, run = self.plan, self.run
-        self._ui.settingsCard.text = _("{folds} folds x {models} models, {epochs} epochs each. {about}").format(
+        self._ui.settingsCard.text = _("{folds} folds × {models} models, {epochs} epochs each. {about}").format(
             folds=plan.folds, models=len(plan.models), epochs=plan.epochs, about=self._aboutSettings()
         )
         if run is None:
@@ -168,20 +170,34 @@ class TrainerInputs:
         elif not run.isBegun:
             text = _("A new run: nothing is there yet.")
         else:
-            text = _("Holds a run: {finished} of {all} models are finished. Its own settings hold.").format(
+            text = _("Holds a run: {finished} of {all} models are finished.").format(
                 finished=run.finished, all=len(run.models)
             )
         self._ui.runCard.text = text
         self._ui.runCard.setVisible(bool(text))
 
     def _aboutSettings(self) -> str:
-        if self.run is not None and self.run.isBegun:
-            return _("Those of the run: {path} explains them.").format(path="config.toml")
         return {
+            _RUN: _("The run was begun so; its config.toml explains all."),
             _PAPER: _("Full size: a GPU and many hours."),
             _TRY_OUT: _("Small networks on a coarse grid: everything at work in minutes, not to be believed."),
             _FILE: _("What the file does not name is the paper's."),
         }[_data(self._ui.settingsSelector)]
+
+    def _offerSettings(self, isBegun: bool) -> None:
+        """Offer the run's own settings and nothing else once it has begun."""
+        selector = self._ui.settingsSelector
+        selector.enabled = not isBegun
+        place = selector.findData(_RUN)
+        selector.blockSignals(True)
+        if isBegun and place < 0:
+            self._settingsBefore = int(selector.currentIndex)
+            selector.addItem(_("Those of the run"), _RUN)
+            selector.setCurrentIndex(selector.findData(_RUN))
+        elif not isBegun and place >= 0:
+            selector.removeItem(place)
+            selector.setCurrentIndex(self._settingsBefore)
+        selector.blockSignals(False)
 
     def _offerFolds(self) -> None:
         selector = self._ui.foldSelector

@@ -11,7 +11,7 @@ from .translation import _
 _MODEL_COLUMNS = ("Fold", "Model", "State", "Best AUC", "At epoch")
 _METRICS = (("auc", "AUC"), ("accuracy", "Acc."), ("sensitivity", "Sens."), ("specificity", "Spec."), ("f1", "F1"))
 _SETS = (("validation", "Validation cases of all folds"), ("test", "Test cases, mean over the folds' models"))
-_MOST_ROWS = 15
+_MOST_ROWS, _ROW_HEIGHT = 18, 22
 NOTHING = "–"
 
 
@@ -71,7 +71,6 @@ class ResultsTable:
                 self._addTitle(f"{_(title)} (n = {found[0]['covid'] + found[0]['cap']})")
             for row in found:
                 self._addMethod(str((record or {})["methods"].get(row["method"], row["method"])), row)
-        table.resizeRowsToContents()
         _fitHeight(table)
         table.setVisible(bool(rows))
         return bool(rows)
@@ -88,7 +87,8 @@ class ResultsTable:
     def _addMethod(self, title: str, figures: dict[str, Any]) -> None:
         row = self._table.rowCount
         self._table.setRowCount(row + 1)
-        _setCell(self._table, row, 0, title)
+        _setCell(self._table, row, 0, title.replace("Attention RN34 + ", _("Attention") + " "))
+        self._table.item(row, 0).setToolTip(title)
         for column, (name, _title) in enumerate(_METRICS, 1):
             _setCell(self._table, row, column, _figure(figures[name]["value"]))
             self._table.item(row, column).setToolTip(_interval(figures[name]))
@@ -111,7 +111,10 @@ def _prepare(table: Any, titles: list[str], stretched: int) -> None:
     table.setColumnCount(len(titles))
     table.setHorizontalHeaderLabels(titles)
     table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+    table.setWordWrap(False)
     header = table.horizontalHeader()
+    header.setFixedHeight(_ROW_HEIGHT)
     header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
     header.setSectionResizeMode(stretched, qt.QHeaderView.Stretch)
     table.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
@@ -129,6 +132,4 @@ def _setCell(table: Any, row: int, column: int, text: str) -> None:
 
 
 def _fitHeight(table: Any) -> None:
-    rows = min(int(table.rowCount), _MOST_ROWS)
-    height = int(table.horizontalHeader().height) + sum(int(table.rowHeight(row)) for row in range(rows))
-    table.setFixedHeight(height + 4)
+    table.setFixedHeight(_ROW_HEIGHT * (1 + min(int(table.rowCount), _MOST_ROWS)) + 4)
