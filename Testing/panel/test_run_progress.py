@@ -42,7 +42,7 @@ def _step(epoch: int, number: int, bce: float) -> dict[str, float]:
 
 def test_lines_are_read_once_and_half_a_line_only_when_it_is_whole(a_run: Path) -> None:
     progress = RunProgress(a_run)
-    _add(a_run, "steps.jsonl", _step(0, 0, 0.75), _step(0, 1, 0.5))
+    _add(a_run, "steps.jsonl", _step(0, 0, 0.75), {"epoch": 0}, _step(0, 1, 0.5))
     path = a_run / "folds" / "0" / "baseline-us" / "steps.jsonl"
     with path.open("a", encoding="utf-8") as stream:
         stream.write('{"epoch": 1, "step": 0, ')

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from DualSamplingCOVIDLib.bundle import load_bundle
+from DualSamplingCOVIDLib.panel import packages
 from DualSamplingCOVIDLib.phantom import write_cohort
 from DualSamplingCOVIDLib.run_folder import MODELS
 from DualSamplingCOVIDLib.scene import charts
@@ -307,3 +308,19 @@ def test_the_page_fits_into_400_pixels(trainee, a_cohort, tmp_path):
     trainee.choose(a_cohort / "cohort.csv", tmp_path / "run")
     trainee.host.click(trainee.ui.trainLogSection)
     assert native_of(trainee.widget.ui.tabs).minimumSizeHint().width() <= 380
+
+
+@pytest.mark.parametrize(("settings", "missing"), [("", "scikit-learn>=1.4"), ('augmentation = "monai"', "monai>=1.4")])
+def test_nothing_is_installed_without_consent(trainee, a_cohort, tmp_path, monkeypatch, settings, missing):
+    version = packages.Package.version
+    monkeypatch.setattr(
+        packages.Package, "version", lambda self: None if self.requirement == missing else version(self)
+    )
+    (tmp_path / "mine.toml").write_text(settings, encoding="utf-8")
+    trainee.choose(a_cohort / "cohort.csv", tmp_path / "run", tmp_path / "mine.toml")
+    trainee.host.dialogs.will(False)
+    trainee.press("Start")
+    asked = trainee.host.dialogs.asked[-1]
+    assert asked.text.startswith("Train needs Python packages") and f"- {missing}\n" in asked.text
+    assert trainee.message.startswith("Nothing was installed, and Train needs") and not trainee.tab.isRunning
+    assert trainee.host.packages.installed == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,13 +179,13 @@ class _ModelReader:
         anew, lines = self._steps.read()
         if anew:
             progress.steps, progress.stepsAnEpoch = [], 0
-        for line in lines:
-            progress.steps.append((float(line["bce"]), float(line["attention"])))
-            progress.stepsAnEpoch = max(progress.stepsAnEpoch, int(line["step"]) + 1)
+        for crossEntropy, attention, step in _numbers(lines, "bce", "attention", "step"):
+            progress.steps.append((crossEntropy, attention))
+            progress.stepsAnEpoch = max(progress.stepsAnEpoch, int(step) + 1)
         anew, lines = self._epochs.read()
         if anew:
             progress.epochs = []
-        progress.epochs += [(float(line["validation_loss"]), float(line["validation_auc"])) for line in lines]
+        progress.epochs += [(loss, auc) for loss, auc in _numbers(lines, "validation_loss", "validation_auc")]
         progress.isFinished = (self._folder / "result.json").is_file()
         return before != (len(progress.steps), len(progress.epochs), progress.isFinished)
 
@@ -196,7 +197,7 @@ class _GrowingLines:
         self._path = path
         self._offset, self._file = 0, 0
 
-    def read(self) -> tuple[bool, list[dict[str, Any]]]:
+    def read(self) -> tuple[bool, list[bytes]]:
         """Return whether all lines are to be taken anew, and the whole lines that were not returned yet."""
         try:
             with self._path.open("rb") as stream:
@@ -209,12 +210,14 @@ class _GrowingLines:
             return False, []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        return anew, [line for line in map(_parsed, whole.splitlines()) if line is not None]
+        return anew, whole.splitlines()
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+def _numbers(lines: list[bytes], *names: str) -> Iterator[tuple[float, ...]]:
+    """Yield the named numbers of each line; a line that lacks one is left out."""
+    for line in lines:
+        try:
+            values = json.loads(line)
+            yield tuple(float(values[name]) for name in names)
+        except (ValueError, KeyError, TypeError):
+            continue

@@ -9,7 +9,6 @@ from typing import Any
 import slicer
 
 from ..diagnosis import RESEARCH_USE_ONLY
-from ..errors import UserError
 from . import packages
 from .run_progress import BUNDLE, ModelProgress, RunProgress
 from .settings import Preferences
@@ -206,6 +205,7 @@ class TrainerTab:
         self._begin(lambda: self._job.train(training))
         self._ui.modelsTable.clearSelection()
         self._ui.chartsButton.checked = True
+        self._showCharts()
 
     def _begin(self, start: Callable[[], None]) -> None:
         """Start a command with a clean slate."""
@@ -331,7 +331,7 @@ class TrainerTab:
 
     def _onTab(self, _index: int = 0) -> None:
         """Show the charts with this tab, and give the layout back with another."""
-        isHere = self._tabs.currentWidget() == self._page
+        isHere = self._tabs.currentIndex == self._tabs.indexOf(self._page)
         if isHere and self._isEntered and self._ui.chartsButton.checked:
             self._showCharts()
         elif not isHere:
@@ -349,8 +349,8 @@ class TrainerTab:
         if run is None or self.isRunning:
             return
         try:
-            packages.ensureForTraining(run.plan.augmentation)
-        except UserError as problem:
+            packages.ensureForAnalyze()
+        except packages.PackageProblem as problem:
             self._tell(str(problem))
             return
         self._begin(lambda: self._job.export(run.folder))
