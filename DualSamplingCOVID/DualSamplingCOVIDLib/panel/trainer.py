@@ -245,7 +245,8 @@ class TrainerTab:
         self._ui.modelsSection.setVisible(bool(models))
         record = run.tableII() if run is not None else None
         isThere = self._results.show(record)
-        self._ui.tablesSection.setVisible(isThere or (run is not None and bool(run.wholeFolds)))
+        mayExport = run is not None and bool(run.wholeFolds) and not self.isRunning
+        self._ui.tablesSection.setVisible(isThere or mayExport)
         self._ui.tablesResearchLabel.text = _(
             "{use}. Table II: every case is judged by models that did not learn from it."
         ).format(use=RESEARCH_USE_ONLY)

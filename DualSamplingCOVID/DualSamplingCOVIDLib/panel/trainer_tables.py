@@ -87,11 +87,16 @@ class ResultsTable:
     def _addMethod(self, title: str, figures: dict[str, Any]) -> None:
         row = self._table.rowCount
         self._table.setRowCount(row + 1)
-        _setCell(self._table, row, 0, title.replace("Attention RN34 + ", _("Attention") + " "))
+        _setCell(self._table, row, 0, _short(title))
         self._table.item(row, 0).setToolTip(title)
         for column, (name, _title) in enumerate(_METRICS, 1):
             _setCell(self._table, row, column, _figure(figures[name]["value"]))
             self._table.item(row, column).setToolTip(_interval(figures[name]))
+
+
+def _short(title: str) -> str:
+    """Return a method's name as it fits into a narrow panel; its tooltip has the whole."""
+    return title.replace("Attention RN34 + ", "Attention ").replace(" form", "")
 
 
 def _figure(value: float | None) -> str:
