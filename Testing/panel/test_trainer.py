@@ -169,6 +169,8 @@ def test_a_clicked_model_shows_its_curves(scripted):
 def test_charts_are_drawn(scripted):
     trainee = scripted("step 0 0 0.9; step 0 1 0.2; epoch 0 0.65 0.6\n" + WAIT)
     trainee.host.wait(lambda: trainee.rows()[0][3] == "0.600", 20)
+    chart = trainee.scene.GetSingletonNode(charts.LOSS_VIEW, "vtkMRMLPlotViewNode").GetPlotChartNode()
+    assert chart.GetYAxisRange() == (0.0, pytest.approx(1.25 * 0.9)), "room for the legend above the curves"
     picture = trainee.host.render(charts.LOSS_VIEW).astype(int)
     assert ((picture[..., 2] - picture[..., 0]) > 80).sum() > 100, "the blue line of the cross-entropy"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,8 @@ from .translation import _
 _CROSS_ENTROPY, _ATTENTION, _VALIDATION = (0.12, 0.35, 0.70), (0.85, 0.45, 0.05), (0.10, 0.10, 0.10)
 _COLORS = {BASELINE_US: (0.45, 0.45, 0.45), ATTENTION_US: (0.12, 0.35, 0.70), ATTENTION_SS: (0.85, 0.45, 0.05)}
 
-_AUC_LIMITS = (0.0, 1.2)
-"""The legend lies in the upper right corner, where good curves end."""
+_HEADROOM = 1.25
+"""The legend lies in the upper right corner; above the curves it hides none of them."""
 
 
 class TrainerCharts:
@@ -70,7 +71,13 @@ def lossChart(model: ModelProgress) -> charts.Chart:
     losses = [epoch[0] for epoch in model.epochs]
     curves.append(charts.Curve(_("validation loss"), ends, losses, _VALIDATION, isMarked=True))
     title = _("Fold {fold}, {model}: loss").format(fold=model.fold, model=model.model)
-    return charts.Chart(charts.LOSS_VIEW, title, _("optimiser step"), _("loss"), tuple(curves))
+    return charts.Chart(charts.LOSS_VIEW, title, _("optimiser step"), _("loss"), tuple(curves), _above(curves))
+
+
+def _above(curves: list[charts.Curve]) -> tuple[float, float]:
+    """Return limits from zero to above the curves."""
+    highest = max((value for curve in curves for value in curve.y if math.isfinite(value)), default=1.0)
+    return 0.0, _HEADROOM * (highest or 1.0)
 
 
 def aucChart(models: list[ModelProgress]) -> charts.Chart:
@@ -86,4 +93,4 @@ def aucChart(models: list[ModelProgress]) -> charts.Chart:
         for model in models
     )
     title = _("Fold {fold}: validation AUC").format(fold=models[0].fold)
-    return charts.Chart(charts.AUC_VIEW, title, _("epoch"), _("AUC"), curves, limits=_AUC_LIMITS)
+    return charts.Chart(charts.AUC_VIEW, title, _("epoch"), _("AUC"), curves, limits=(0.0, _HEADROOM))

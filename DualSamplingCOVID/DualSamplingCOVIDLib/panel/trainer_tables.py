@@ -8,7 +8,7 @@ from typing import Any
 from .run_progress import ModelProgress
 from .translation import _
 
-_MODEL_COLUMNS = ("Fold", "Model", "State", "Best AUC", "At epoch")
+_MODEL_COLUMNS = ("Fold", "Model", "State", "Best AUC", "Epoch")
 _METRICS = (("auc", "AUC"), ("accuracy", "Acc."), ("sensitivity", "Sens."), ("specificity", "Spec."), ("f1", "F1"))
 _SETS = (("validation", "Validation cases of all folds"), ("test", "Test cases, mean over the folds' models"))
 _MOST_ROWS, _ROW_HEIGHT = 18, 22
