@@ -65,6 +65,7 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.analyzeTab = None
+        self.trainerTab = None
         self.updatePending = False
 
     def setup(self):
@@ -72,6 +73,7 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         import qt
 
         from DualSamplingCOVIDLib.panel.analyze import AnalyzeTab
+        from DualSamplingCOVIDLib.panel.trainer import TrainerTab
 
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/DualSamplingCOVID.ui"))
@@ -80,6 +82,12 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = DualSamplingCOVIDLogic()
         self.analyzeTab = AnalyzeTab(self.ui, self.logic.getParameterNode, qt.QProcess)
+        self.trainerPage = slicer.util.loadUI(self.resourcePath("UI/Trainer.ui"))
+        self.ui.tabs.insertTab(1, self.trainerPage, _("Train"))
+        self.trainerUi = slicer.util.childWidgetVariables(self.trainerPage)
+        self.trainerTab = TrainerTab(
+            self.trainerUi, self.ui.tabs, self.trainerPage, self.analyzeTab.useBundle, qt.QProcess
+        )
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
@@ -95,6 +103,9 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def cleanup(self):
         """End what runs: the panel is taken away."""
+        if self.trainerTab is not None:
+            self.trainerTab.close()
+            self.trainerTab = None
         if self.analyzeTab is not None:
             self.analyzeTab.close()
             self.analyzeTab = None
@@ -105,28 +116,36 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Show what the scene holds now."""
         if self.analyzeTab is not None:
             self.analyzeTab.enter()
+        if self.trainerTab is not None:
+            self.trainerTab.enter()
 
     def exit(self):
         """Give the user's layout back."""
+        if self.trainerTab is not None:
+            self.trainerTab.leave()
         if self.analyzeTab is not None:
             self.analyzeTab.leave()
 
     def onSceneStartClose(self, caller=None, event=None):
         """End the work that belongs to the scene."""
+        self.trainerTab.close()
         self.analyzeTab.close()
 
     def onSceneStartSave(self, caller=None, event=None):
         """Save the scene in the user's own layout."""
+        self.trainerTab.beforeSave()
         self.analyzeTab.beforeSave()
 
     def onSceneEndSave(self, caller=None, event=None):
         """Go on as before."""
         self.analyzeTab.afterSave()
+        self.trainerTab.afterSave()
 
     def onSceneChanged(self, caller=None, event=None):
         """Show what the scene holds after it was closed or another one came in."""
         if not slicer.mrmlScene.IsBatchProcessing():
             self.analyzeTab.refresh()
+            self.trainerTab.refresh()
 
     def onNodeAdded(self, caller=None, event=None):
         """A CT may have come: let the button say so once the volume has its voxels."""
@@ -144,6 +163,8 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onQuit(self):
         """Slicer closes: no process is left behind."""
+        if self.trainerTab is not None:
+            self.trainerTab.close()
         if self.analyzeTab is not None:
             self.analyzeTab.close()
 

@@ -133,7 +133,7 @@ class Host:
         self.raiseFailures()
 
     def render(self, name: str = "Red") -> np.ndarray:
-        """Return a view ("Red", "Green", ..., or "3D") as uint8 [row from the top, column, RGB].
+        """Return a view ("Red", "Green", ..., "3D", or a plot view) as uint8 [row from the top, column, RGB].
 
         The test is skipped, with the reason, where this machine cannot render.
         """
@@ -142,6 +142,9 @@ class Host:
             threeD = self.layoutManager.threeDWidget(0)
             assert threeD is not None, "the scene has no 3D view"
             return threeD.threeDView().pixels()
+        plot = self.layoutManager.plotWidget(name)
+        if plot is not None:
+            return plot.plotView().pixels()
         widget = self.layoutManager.sliceWidget(name)
         assert widget is not None, f"no slice view {name}: {self.layoutManager.sliceViewNames()}"
         return widget.sliceView().pixels()

@@ -14,7 +14,7 @@ from .pythonqt.proxy import native_of
 
 _BAR = 20
 _COLORS = {"Red": "#F34A33", "Green": "#6EB04B", "Yellow": "#EDD54C"}
-_THREE_D_COLOR = "#7474D9"
+_THREE_D_COLOR, _PLOT_COLOR = "#7474D9", "#8F8FA8"
 
 
 def grab(widget: Any, path: Path | None = None, width: int | None = None) -> np.ndarray:
@@ -52,6 +52,7 @@ def compose(panel: Any, layoutManager: Any, path: Path | None, size: tuple[int, 
     names: list[str] = list(layoutManager.shownSliceViewNames())
     if layoutManager.shows3D():
         names.insert(1, "3D")
+    names += layoutManager.shownPlotViewNames()
     columns = min(len(names), 2) or 1
     rows = max(1, -(-len(names) // columns))
     cell = QSize((width - panelWidth) // columns, height // rows)
@@ -86,6 +87,10 @@ def _drawView(painter: QPainter, layoutManager: Any, name: str, where: QRect) ->
     if name == "3D":
         color, label = _THREE_D_COLOR, "1"
         pixels = layoutManager.threeDWidget(0).threeDView().pixels(inner.width(), inner.height())
+    elif name in layoutManager.shownPlotViewNames():
+        view = layoutManager.plotWidget(name).plotView()
+        color, label = _PLOT_COLOR, view.mrmlPlotViewNode().GetLayoutLabel()
+        pixels = view.pixels(inner.width(), inner.height())
     else:
         widget = layoutManager.sliceWidget(name)
         node = widget.mrmlSliceNode()

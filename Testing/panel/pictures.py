@@ -55,7 +55,7 @@ def windowPicture(host: Host, fit: Callable[[], Any]) -> np.ndarray:
     area = layPanel(host, NARROW, height)
     names = list(host.layoutManager.shownSliceViewNames())
     columns = min(len(names), 2)
-    rows = -(-len(names) // columns)
+    rows = -(-(len(names) + len(host.layoutManager.shownPlotViewNames())) // columns)
     for name in names:
         logic = host.layoutManager.sliceWidget(name).sliceLogic()
         logic.ResizeSliceNode((width - NARROW) // columns - 2, height // rows - 22)

@@ -343,8 +343,9 @@ def test_an_index_that_cannot_be_reached_is_known_by_trying(monkeypatch: pytest.
 
 def test_the_versions_are_those_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = {*project["dependencies"], *project["optional-dependencies"]["report"]}
-    ours = packages._packages(packages.ANALYZE + packages.REPORT)
+    extras = project["optional-dependencies"]
+    asked = {*project["dependencies"], *extras["report"], *extras["training"]}
+    ours = packages._packages((*packages.TRAINING, packages.MONAI))
     assert {package.requirement for package in ours} <= asked
     listed = re.findall(
         r"^[^#\n]+", (ROOT / "Resources" / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE

@@ -101,6 +101,13 @@ class AnalyzeTab:
             button.enabled = not running and self._shown() is not None
         ui.saveTableButton.enabled = self._shown() is not None
 
+    def useBundle(self, folder: str) -> None:
+        """Show this tab with a bundle that was made just now."""
+        self._inputs.useBundle(folder)
+        self._ui.inputSection.collapsed = False
+        self._ui.tabs.setCurrentWidget(self._ui.analyzeTab)
+        self.update()
+
     def leave(self) -> None:
         """Give the user's layout back: the module is left."""
         self._isEntered = False

@@ -124,7 +124,7 @@ class Inputs:
         chosen = self._parameters().bundle or (
             str(self._bundles[selector.currentIndex].folder) if self._bundles else ""
         )
-        self._bundles = bundles(self._preferences.bundleFolder)
+        self._bundles = bundles(self._preferences.bundleFolder, self._preferences.madeBundles)
         selector.blockSignals(True)
         selector.clear()
         for bundle in self._bundles:
@@ -132,6 +132,12 @@ class Inputs:
         selector.setCurrentIndex(max(0, selector.findData(chosen)) if self._bundles else -1)
         selector.blockSignals(False)
         self._showCard()
+
+    def useBundle(self, folder: str) -> None:
+        """Choose a bundle that was made, and offer it from now on."""
+        self._preferences.addMadeBundle(folder)
+        self._parameters().bundle = folder
+        self.readBundles()
 
     def _bundle(self) -> Bundle | None:
         index = int(self._ui.bundleSelector.currentIndex)

@@ -6,7 +6,7 @@ from typing import Any
 
 import slicer
 
-from ..scene import colors, compare, overlays, views
+from ..scene import charts, colors, compare, overlays, views
 from ..scene.result import DECISION, Result
 from ..summary import NO_EVIDENCE, Network
 from .answer import peak
@@ -120,7 +120,7 @@ class OverlayControls:
 
     def _rememberLayout(self) -> None:
         layout = views.currentLayout(self._scene())
-        if layout not in self._ourLayouts():
+        if layout not in (*self._ourLayouts(), charts.LAYOUT):
             self._usersLayout = layout
         self._showsFourUp = False
 

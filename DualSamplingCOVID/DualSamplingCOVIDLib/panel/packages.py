@@ -1,4 +1,4 @@
-"""What Analyze and Save report need beyond Slicer: looked for without importing it, installed with consent alone.
+"""What the tabs need beyond Slicer: looked for without importing it, installed with consent alone.
 
 torch comes through the PyTorch extension, which picks the build for the computer's GPU; the others through
 `slicer.packaging.pip_ensure` (Slicer 5.12) or `slicer.util.pip_install` (5.10). numpy and SimpleITK are Slicer's own:
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import ssl
 import subprocess
@@ -29,10 +27,14 @@ from typing import Any
 from .. import __version__, resources
 from ..errors import UserError
 from .translation import _
+from .versions import cudaOfTorch, release, versionOf
 
 EXTENSION = "DualSamplingCOVID"
 ANALYZE = ("torch", "scikit-image", "safetensors")
 REPORT = ("matplotlib", "jinja2")
+TRAINING = (*ANALYZE, "scikit-learn", *REPORT)
+MONAI = "monai"
+"""Only a run with MONAI's augmentation needs it."""
 TORCH_MINIMUM = "2.4"
 """The others' are in Resources/requirements.txt, where torch must not stand: nobody is to install it by pip."""
 LEFT_ALONE = ("numpy", "SimpleITK")
@@ -43,6 +45,8 @@ _USED = {
     "safetensors": "safetensors.torch",
     "matplotlib": "matplotlib.backends.backend_agg",
     "jinja2": "jinja2",
+    "scikit-learn": "sklearn.model_selection",
+    "monai": "monai.transforms",
 }
 _INDEX = "https://pypi.org/simple/"
 _TRY_IMPORTS = """
@@ -80,12 +84,12 @@ class Package:
                 return None
         except ValueError:
             pass  # it is loaded, by something that gave it no spec
-        return _version(self.name)
+        return versionOf(self.name)
 
     def isTooOld(self) -> bool:
         """Whether it is installed in a version below `minimum`."""
         version = self.version()
-        return version is not None and _release(version) < _release(self.minimum)
+        return version is not None and release(version) < release(self.minimum)
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,16 @@ def ensureForReport() -> None:
     _ensure(_packages(REPORT), _("Save report"))
 
 
+def ensureForTraining(augmentation: str) -> None:
+    """Make sure that what a cross-validation with this augmentation and its evaluation need is there, likewise.
+
+    Raises:
+        PackageProblem: it is not, for a reason that the text tells.
+    """
+    names = (*TRAINING, MONAI) if augmentation == MONAI else TRAINING
+    _ensure(_packages(names), _("Train"))
+
+
 def checkImports(packages: tuple[Package, ...] | None = None, python: str | None = None) -> None:
     """Import the packages of Analyze, or those given, in a process of its own: only that shows a broken installation.
 
@@ -175,8 +189,8 @@ def packageInformation() -> str:
     """Return one line for a bug report: versions, read from what is on disk, and whether torch was built for CUDA."""
     parts = [f"{EXTENSION} {__version__}", f"Python {platform.python_version()}"]
     for name in (*ANALYZE, "SimpleITK", "numpy"):
-        part = f"{name} {_version(name) or _('not installed')}"
-        parts.append(f"{part} ({_cudaOfTorch()})" if name == "torch" and _version(name) else part)
+        part = f"{name} {versionOf(name) or _('not installed')}"
+        parts.append(f"{part} ({cudaOfTorch()})" if name == "torch" and versionOf(name) else part)
     return ", ".join(parts)
 
 
@@ -282,37 +296,12 @@ def _pipEnsure() -> Callable[..., Any] | None:
 @contextlib.contextmanager
 def _leftAlone() -> Iterator[Path]:
     """Give a pip constraints file, for the time of the block, that holds Slicer's own packages where they are."""
-    versions = {name: _version(name) for name in LEFT_ALONE}
+    versions = {name: versionOf(name) for name in LEFT_ALONE}
     lines = [f"{name}=={version}\n" for name, version in versions.items() if version]
     with tempfile.TemporaryDirectory(prefix="constraints-") as folder:
         path = Path(folder) / "constraints.txt"
         path.write_text("".join(lines), encoding="utf-8")
         yield path
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Return the release segment of a version: (2, 13, 0) of ``2.13.0+cpu``."""
-    numbers = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()
-
-
-def _cudaOfTorch() -> str:
-    """Return what the installed torch was built for, read from its version file: importing it would take the GPU."""
-    try:
-        found = importlib.util.find_spec("torch")
-        folder = Path(str(found.origin)).parent if found else Path()
-        text = (folder / "version.py").read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return _("CUDA unknown")
-    cuda = re.search(r"^cuda\b[^=]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
-    return f"CUDA {cuda[1]}" if cuda else _("without CUDA")
 
 
 def _isReachable(url: str) -> bool:

@@ -56,6 +56,16 @@ class Preferences:
         self._settings.setValue(f"{_GROUP}/bundleFolder", folder)
 
     @property
+    def madeBundles(self) -> tuple[str, ...]:
+        """Folders of the bundles that were made on this computer, the newest last."""
+        return tuple(line for line in str(self._read("madeBundles", "")).split("\n") if line)
+
+    def addMadeBundle(self, folder: str) -> None:
+        """Remember a bundle that was made."""
+        others = [made for made in self.madeBundles if made != folder and Path(made).is_dir()]
+        self._settings.setValue(f"{_GROUP}/madeBundles", "\n".join([*others, folder]))
+
+    @property
     def overlays(self) -> OverlayDefaults:
         """How a new result is first shown."""
         values: dict[str, Any] = {}
@@ -116,15 +126,16 @@ class Parameters:
         self._node.SetNodeReferenceID("result", node.GetID() if node is not None else None)
 
 
-def bundles(folder: str) -> list[Bundle]:
-    """Return the bundles that ship and those in a folder (itself or those below it), by name; broken ones left out."""
+def bundles(folder: str, made: tuple[str, ...] = ()) -> list[Bundle]:
+    """Return the bundles that ship, those in a folder (it or below it), and those made here; broken ones left out."""
     shipped = resources.path("Bundles")
     candidates = sorted(shipped.iterdir())
     with contextlib.suppress(OSError):  # a share that is not mounted holds no bundles
         if folder and Path(folder).is_dir():
             candidates += [Path(folder), *sorted(path for path in Path(folder).iterdir() if path.is_dir())]
+    candidates += [Path(path) for path in made]
     found = []
-    for candidate in candidates:
+    for candidate in dict.fromkeys(candidates):
         try:
             found.append(read_metadata(candidate))
         except BundleError:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject
 
 from ..widgets.observing import Observers
 from .facade import Facade, PlainSignal
+from .plots import PlotWidget
 from .views import SliceWidget, ThreeDWidget
 
 
@@ -25,6 +26,7 @@ class LayoutManager(Facade):
         self._scene = applicationLogic.GetMRMLScene()
         self._slices: dict[str, SliceWidget] = {}
         self._threeD: dict[str, ThreeDWidget] = {}
+        self._plots: dict[str, PlotWidget] = {}
         self._anchor = QObject()
         self._observers = Observers(self._anchor)
         self._shown, self._following = -1, False
@@ -78,7 +80,17 @@ class LayoutManager(Facade):
 
     @property
     def plotViewCount(self) -> int:
-        return 0
+        return len(self._plots)
+
+    def plotWidget(self, which: int | str) -> PlotWidget | None:
+        if isinstance(which, str):
+            return self._plots.get(which)
+        widgets = list(self._plots.values())
+        return widgets[which] if 0 <= which < len(widgets) else None
+
+    def shownPlotViewNames(self) -> tuple[str, ...]:
+        """Return the plot views of the current layout, in its order; the host's own."""
+        return tuple(name for name in self._layoutNames("vtkMRMLPlotViewNode") if name in self._plots)
 
     def threeDWidget(self, which: int | str) -> ThreeDWidget | None:
         if isinstance(which, str):
@@ -100,11 +112,12 @@ class LayoutManager(Facade):
 
     def close(self) -> None:
         self._observers.clear()
-        for widgets in (self._slices, self._threeD):
+        for widgets in (self._slices, self._threeD, self._plots):
             for widget in widgets.values():
                 widget.close()
         self._slices.clear()
         self._threeD.clear()
+        self._plots.clear()
 
     def _follow(self) -> None:
         """Make the views that are new, drop the ones whose node is gone, and say when the layout is another."""
@@ -128,6 +141,7 @@ class LayoutManager(Facade):
         makers: tuple[tuple[dict[str, Any], str, type], ...] = (
             (self._slices, "vtkMRMLSliceNode", SliceWidget),
             (self._threeD, "vtkMRMLViewNode", ThreeDWidget),
+            (self._plots, "vtkMRMLPlotViewNode", PlotWidget),
         )
         for widgets, kind, make in makers:
             nodes = [self._scene.GetNthNodeByClass(i, kind) for i in range(self._scene.GetNumberOfNodesByClass(kind))]

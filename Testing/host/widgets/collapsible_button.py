@@ -68,13 +68,13 @@ class ctkCollapsibleButton(QAbstractButton):
     def sizeHint(self) -> QSize:
         text = self.fontMetrics().horizontalAdvance(self.text()) + 4 * self._header()
         layout = self.layout()
-        inner = layout.sizeHint() if layout is not None and not self._collapsed else QSize()
+        inner = layout.totalSizeHint() if layout is not None and not self._collapsed else QSize()
         height = max(inner.height(), self._header()) + (self._height if self._collapsed else 0)
         return QSize(max(text, inner.width()), height)
 
     def minimumSizeHint(self) -> QSize:
         layout = self.layout()
-        inner = layout.minimumSize() if layout is not None and not self._collapsed else QSize()
+        inner = layout.totalMinimumSize() if layout is not None and not self._collapsed else QSize()
         return QSize(inner.width(), max(inner.height(), self._header()))
 
     def paintEvent(self, _event: QEvent) -> None:

@@ -1,0 +1,179 @@
+"""What the panel reads of a run while it grows, and what it makes of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from DualSamplingCOVIDLib import resources
+from DualSamplingCOVIDLib.cohort import check_cohort
+from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.panel.run_progress import Plan, RunProgress, readPlan
+from DualSamplingCOVIDLib.panel.settings import Preferences, bundles
+from DualSamplingCOVIDLib.panel.time_left import TimeLeft
+from DualSamplingCOVIDLib.panel.trainer_inputs import problemLines
+from DualSamplingCOVIDLib.training.config import Config, read_config
+
+
+@pytest.fixture
+def a_run(tmp_path: Path) -> Path:
+    """A run of which one model has begun."""
+    (tmp_path / "folds" / "0" / "baseline-us").mkdir(parents=True)
+    (tmp_path / "config.toml").write_text('folds = 2\nmodels = ["baseline-us"]\nepochs = 4\n', encoding="utf-8")
+    return tmp_path
+
+
+def _add(run: Path, name: str, *lines: dict[str, float]) -> None:
+    with (run / "folds" / "0" / "baseline-us" / name).open("a", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def _epoch(number: int, loss: float, auc: float) -> dict[str, float]:
+    return {"epoch": number, "validation_loss": loss, "validation_auc": auc}
+
+
+def _step(epoch: int, number: int, bce: float) -> dict[str, float]:
+    return {"epoch": epoch, "step": number, "bce": bce, "attention": 0.25}
+
+
+def test_lines_are_read_once_and_half_a_line_only_when_it_is_whole(a_run: Path) -> None:
+    progress = RunProgress(a_run)
+    _add(a_run, "steps.jsonl", _step(0, 0, 0.75), {"epoch": 0}, _step(0, 1, 0.5))
+    path = a_run / "folds" / "0" / "baseline-us" / "steps.jsonl"
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('{"epoch": 1, "step": 0, ')
+    assert progress.read() and progress.models[0].steps == [(0.75, 0.25), (0.5, 0.25)]
+    assert progress.models[0].stepsAnEpoch == 2
+    assert not progress.read()
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('"bce": 0.25, "attention": 0.0}\n')
+    assert progress.read() and progress.models[0].steps[2:] == [(0.25, 0.0)]
+
+
+def test_a_file_that_a_resume_wrote_anew_is_read_anew(a_run: Path) -> None:
+    _add(a_run, "steps.jsonl", *(_step(0, number, 0.5) for number in range(4)))
+    progress = RunProgress(a_run)
+    assert len(progress.models[0].steps) == 4
+    path = a_run / "folds" / "0" / "baseline-us" / "steps.jsonl"
+    anew = path.with_name("anew")
+    anew.write_text("".join(json.dumps(_step(0, number, 0.125)) + "\n" for number in range(5)), encoding="utf-8")
+    anew.replace(path)
+    progress.read()
+    assert progress.models[0].steps == [(0.125, 0.25)] * 5
+
+
+def test_the_best_epoch_is_that_of_the_trainer(a_run: Path) -> None:
+    """The highest AUC, of equal ones the lowest loss; an AUC that is no number is never the best."""
+    _add(
+        a_run,
+        "epochs.jsonl",
+        _epoch(0, 0.1, math.nan),
+        _epoch(1, 0.5, 0.75),
+        _epoch(2, 0.4, 0.75),
+        _epoch(3, 0.6, 0.75),
+    )
+    assert RunProgress(a_run).models[0].best == (2, 0.75)
+
+
+def test_a_run_that_begins_later_is_noticed(tmp_path: Path) -> None:
+    progress = RunProgress(tmp_path / "run")
+    assert not progress.isBegun and progress.models == [] and not progress.read() and not progress.isFinished
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.toml").write_text("folds = 3\n", encoding="utf-8")
+    assert progress.read() and len(progress.models) == 9
+
+
+def test_whole_folds_are_those_whose_every_model_is_finished(a_run: Path) -> None:
+    progress = RunProgress(a_run)
+    assert progress.wholeFolds == ()
+    _add(a_run, "result.json", {})
+    progress.read()
+    assert progress.wholeFolds == (0,) and progress.finished == 1 and not progress.isFinished
+
+
+def test_the_plan_without_a_file_is_the_papers() -> None:
+    config = Config()
+    assert readPlan(None) == Plan(config.folds, config.models, config.training.epochs, config.training.augmentation)
+
+
+def test_the_try_out_is_a_valid_file_of_settings() -> None:
+    path = resources.path("Training/try-out.toml")
+    config, plan = read_config(path), readPlan(path)
+    assert set(config.values()) >= set(tomllib.loads(path.read_text(encoding="utf-8")))
+    assert (plan.folds, plan.epochs, plan.models) == (config.folds, config.training.epochs, config.models)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("folds = 'many'", "folds must be a whole number"),
+        ("epochs = 0", "epochs must be"),
+        ("models = 3", "models must be a list"),
+        ("= 1", "not a TOML file"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named_with_their_file(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=said) as caught:
+        readPlan(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_the_problems_of_a_cohort_are_split_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.csv"
+    path.write_text("case_id,patient_id,image,label\n1,,gone.nii,CAP\n2,p,cohort.csv,CAP\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        check_cohort(path)
+    problems = problemLines(str(caught.value), path)
+    assert problems[:2] == ["line 2: image gone.nii does not exist", "line 2: patient_id is empty"]
+    assert len(problems) == 3 and problems[2].startswith("line 3: ")
+    assert problemLines(f"{path}: cannot be read (No such file)", path) == []
+
+
+def test_the_time_left_follows_the_pace_since_the_start() -> None:
+    now = [100.0]
+    left = TimeLeft(lambda: now[0])
+    assert left.seconds() is None
+    left.reach(0.5)  # a run that is gone on with
+    now[0] += 1
+    left.reach(0.51)
+    assert left.seconds() is None and left.sentence() == "time left not known yet"
+    now[0] += 99
+    left.reach(0.6)
+    assert left.seconds() == pytest.approx(400)
+    assert left.sentence() == "about 7 min left"
+    now[0] += 99900
+    left.reach(0.75)
+    assert left.sentence() == "about 27 h 47 min left"
+
+
+class _Settings(dict):
+    """The two functions of `QSettings` that preferences use."""
+
+    def value(self, key, default=None):
+        return self.get(key, default)
+
+    setValue = dict.__setitem__
+
+
+def test_a_bundle_that_was_made_is_offered_for_as_long_as_it_is_there(tmp_path: Path) -> None:
+    import shutil
+
+    made = [tmp_path / "first", tmp_path / "second"]
+    preferences = Preferences(_Settings())
+    for folder in made:
+        shutil.copytree(resources.path("Bundles/phantom-demo"), folder)
+        preferences.addMadeBundle(str(folder))
+    preferences.addMadeBundle(str(made[0]))
+    assert preferences.madeBundles == (str(made[1]), str(made[0]))
+    assert [bundle.folder for bundle in bundles("", preferences.madeBundles)][1:] == [made[1], made[0]]
+    assert len(bundles(str(tmp_path), preferences.madeBundles)) == 3, "each once"
+    shutil.rmtree(made[1])
+    assert [bundle.folder for bundle in bundles("", preferences.madeBundles)][1:] == [made[0]]
+    preferences.addMadeBundle(str(made[0]))
+    assert preferences.madeBundles == (str(made[0]),)
