@@ -21,13 +21,15 @@ from segmenters import Data, real_figures, say
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.commands import reporter
+from DualSamplingCOVIDLib.network.vbnet import VBNet
 from DualSamplingCOVIDLib.segmentation import trained
 from DualSamplingCOVIDLib.segmentation.vbnet import SHIPPED
 from DualSamplingCOVIDLib.training.memory import keep_freed_memory
 from DualSamplingCOVIDLib.training.segmentation.cases import plan_phantoms, write_cases
 from DualSamplingCOVIDLib.training.segmentation.fit import Fitted
+from DualSamplingCOVIDLib.training.segmentation.guides import write_guides
 from DualSamplingCOVIDLib.training.segmentation.recipe import RECIPES, Recipe
-from DualSamplingCOVIDLib.training.segmentation.teach import fit_fine
+from DualSamplingCOVIDLib.training.segmentation.teach import GUIDES, fit_fine
 
 SEEDS = (2020, 2021)
 EVERYTHING = "everything"
@@ -66,9 +68,17 @@ def train(part: str, seed: int, work: Path) -> Path:
     progress = reporter.reporter("bar")
     files = write_cases(cases, plan, recipe.variety, progress)
     learned, held_out = files[: recipe.phantoms], files[recipe.phantoms :]
+    write_guides(folder / GUIDES, _coarse(), files, torch.device("cpu"), progress)
     fitted = fit_fine(recipe, learned, held_out, folder, torch.device("cpu"), progress)
     reporter.close(progress)
     return _assembled(fitted, recipe, f"{part}-{seed}", folder / "segmenter")
+
+
+def _coarse() -> VBNet:
+    shipped = trained.load(resources.path(SHIPPED))
+    network = VBNet(shipped.coarse.inputs, shipped.coarse.outputs, shipped.coarse.width)
+    network.load_state_dict(shipped.tensors(shipped.coarse))
+    return network
 
 
 def _assembled(fitted: Fitted, recipe: Recipe, name: str, folder: Path) -> Path:

@@ -142,8 +142,8 @@ def _normed(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:
 
 
 WINDOWS_HU = ((-1000.0, 300.0), (-1000.0, -450.0))
-"""The fine network's two inputs: the whole range from air to soft tissue, and the lungs' own."""
-COARSE_INPUTS, FINE_INPUTS = 4, 2
+"""Two inputs of both networks: the whole range from air to soft tissue, and the lungs' own."""
+COARSE_INPUTS, FINE_INPUTS = 4, 3
 
 
 def windowed(hu: Tensor) -> Tensor:
@@ -168,6 +168,14 @@ def placed(hu: Tensor) -> Tensor:
     left = ((column - middle.view(-1, 1, 1, 1, 1)) / ACROSS_VOXELS).clamp(-1, 1)
     windows = windowed(hu)
     return torch.cat([windows, left.expand_as(hu), left * (1 - windows[:, 1:]) / 2], 1)
+
+
+def guided(hu: Tensor, lung: Tensor) -> Tensor:
+    """Return the fine network's input [N,3,D,H,W] of HU and the coarse network's lungs in [0, 1], both [N,1,D,H,W].
+
+    From near, a heart or a shoulder looks like consolidated lung: only who sees the whole chest can tell.
+    """
+    return torch.cat([windowed(hu), 2 * lung - 1], 1)
 
 
 COARSER = 3

@@ -12,6 +12,9 @@ from .fields import Floats, Grid
 
 Points = NDArray[np.float64]
 
+STEM_TAPER = (0.8, 0.4)
+"""A stem's radius, as a share of the root's, where it begins and ends: it gives off branches, but stays wide."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -39,7 +42,7 @@ def grow_tree(
 
     The `trunks` (T, 3) run from the root before anything branches off: wide stems, as every hilum has them. The `twigs`
     (M, 3) then sprout from the nearest branches. Radii follow Murray's law, with an exponent between 2.35 and 2.8,
-    from a root of `root_mm` mm.
+    from a root of `root_mm` mm; those of stems are at least `STEM_TAPER` of it.
     """
     order = np.argsort(np.linalg.norm(targets - root, axis=1))
     position = np.vstack([root[None], *trunks, targets[order]])
@@ -63,6 +66,11 @@ def grow_tree(
     share = _leaves_below(parent, rng)
     exponent = rng.uniform(2.35, 2.8)
     radius = root_mm * (share / share[0]) ** (1 / exponent)
+    first = 1
+    for trunk in trunks:
+        stem = slice(first, first + len(trunk))
+        radius[stem] = np.maximum(radius[stem], root_mm * np.linspace(*STEM_TAPER, len(trunk)))
+        first += len(trunk)
     leaf = np.ones(len(parent), bool)
     leaf[parent[1:]] = False
     length = np.linalg.norm(position - position[parent], axis=1, keepdims=True)

@@ -6,7 +6,6 @@ Arrays are [k, j, i]; the patient's right lung lies at smaller i.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -126,14 +125,15 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
     """
     import torch
 
-    from ..network.vbnet import COARSE_SIDE, STRIDE, coarsened, placed, refined, windowed
+    from ..network.vbnet import COARSE_SIDE, coarsened, guided, padded, placed, refined
 
     nothing = np.zeros(hu.shape, np.float32)
     found = Found(nothing, nothing.copy(), nothing.copy())
     try:
         with torch.inference_mode():
             volume = torch.from_numpy(hu)[None, None].to(next(fine.parameters()).device)
-            seen = _asked(coarse, coarsened(volume), placed, COARSE_SIDE).cpu()
+            small = coarsened(volume)
+            seen = _asked(coarse, placed(padded(small, AIR_HU, COARSE_SIDE)), small.shape).cpu()
             summary = torch.stack([seen[0].amax(0), torch.from_numpy(_rightness(seen[0].numpy()))])
             lung, rightness = refined(summary[None], hu.shape)[0].numpy()  # type: ignore[arg-type]
             sure = _main_parts(lung > 0.5)
@@ -142,7 +142,10 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             progress("segmenting lungs and infection", 0.3)
             part = _region(sure)
             k, j, i = part
-            answer = _asked(fine, volume[:, :, k, j, i], windowed, STRIDE)[0].cpu().numpy()
+            hu_there = volume[:, :, k, j, i]
+            guide = torch.from_numpy(lung[part])[None, None].to(volume.device)
+            image = guided(padded(hu_there, AIR_HU), padded(guide, 0.0))
+            answer = _asked(fine, image, hu_there.shape)[0].cpu().numpy()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
@@ -192,24 +195,17 @@ def _region(sure: BoolArray) -> tuple[slice, ...]:
     return tuple(sides)
 
 
-def _asked(network: VBNet, hu: Tensor, shown: Callable[[Tensor], Tensor], least: int) -> Tensor:
-    """Return the network's probabilities [1,C,D,H,W] of HU [1,1,D,H,W], whole where that is of a usual size.
-
-    `shown` makes the network's input of the HU, padded with air to sides of `least` or more.
-    """
+def _asked(network: VBNet, image: Tensor, shape: torch.Size) -> Tensor:
+    """Return the network's probabilities [1,C,D,H,W] of a padded input, cut to `shape`; whole where that is usual."""
     import torch
 
-    from ..network.vbnet import padded
-
-    volume = shown(padded(hu, AIR_HU, least))
-    if hu[0, 0].numel() <= WHOLE_VOXELS:
-        logits = network(volume)
+    if shape[2:].numel() <= WHOLE_VOXELS:
+        logits = network(image)
     else:
         from monai.inferers import sliding_window_inference
 
-        logits = sliding_window_inference(volume, (128, 128, 128), 1, network, overlap=0.25, mode="gaussian")
-    shape = hu.shape[2:]
-    answer: torch.Tensor = torch.sigmoid(logits.float())[..., : shape[0], : shape[1], : shape[2]]
+        logits = sliding_window_inference(image, (128, 128, 128), 1, network, overlap=0.25, mode="gaussian")
+    answer: torch.Tensor = torch.sigmoid(logits.float())[..., : shape[2], : shape[3], : shape[4]]
     return answer
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from DualSamplingCOVIDLib.network.vbnet import windowed
 from DualSamplingCOVIDLib.training.segmentation.cases import (
@@ -18,7 +21,9 @@ from DualSamplingCOVIDLib.training.segmentation.cases import (
     read_case,
     write_case,
 )
-from DualSamplingCOVIDLib.training.segmentation.patches import Chests, Patches
+from DualSamplingCOVIDLib.training.segmentation.guides import guide_file, read_guide, write_guides
+from DualSamplingCOVIDLib.training.segmentation.patches import LARGEST_SHIFT, Chests, Patches
+from segmentation.vbnets import Sides
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,18 @@ def a_file(a_case: SegmentationCase, tmp_path: Path) -> Path:
     return tmp_path / "case.npz"
 
 
+def _patches(file: Path, side: int, seed: int, *, varied: bool = True) -> Patches:
+    """Serve patches whose guide is the true lungs."""
+    guides = file.parent / "guides"
+    guides.mkdir(exist_ok=True)
+    np.save(guide_file(guides, file), read_case(file).lungs)
+    return Patches([file], guides, side, 99, seed, varied)
+
+
+def _chests(file: Path, side: int, seed: int) -> Chests:
+    return Chests([file], side, 99, seed)
+
+
 def test_a_written_case_comes_back(a_case: SegmentationCase, a_file: Path) -> None:
     for written, read in zip(a_case, read_case(a_file), strict=True):
         assert written.dtype == read.dtype
@@ -45,22 +62,24 @@ def test_a_written_case_comes_back(a_case: SegmentationCase, a_file: Path) -> No
     assert [path.name for path in a_file.parent.iterdir()] == ["case.npz"]
 
 
-@pytest.mark.parametrize("kind", [Chests, Patches])
-def test_an_item_depends_on_seed_and_index_alone(kind: type[Chests] | type[Patches], a_file: Path) -> None:
-    one, other = kind([a_file], 32, 8, 5), kind([a_file], 32, 8, 5)
+@pytest.mark.parametrize("kind", [_chests, _patches])
+def test_an_item_depends_on_seed_and_index_alone(
+    kind: Callable[[Path, int, int], Chests | Patches], a_file: Path
+) -> None:
+    one, other = kind(a_file, 32, 5), kind(a_file, 32, 5)
     _ = [one[index] for index in (0, 1, 2)]
     for drawn, again in zip(one[3], other[3], strict=True):
         assert torch.equal(drawn, again)
     assert not torch.equal(one[3][0], one[4][0])
-    assert not torch.equal(one[3][0], kind([a_file], 32, 8, 6)[3][0])
+    assert not torch.equal(one[3][0], kind(a_file, 32, 6)[3][0])
 
 
 def test_masks_move_with_the_ct(a_file: Path) -> None:
     """Without the scanner's variety the input tells the truth: whatever was mirrored, turned and cut, it fits."""
     infected = windowed(torch.full((1, 1, 1, 1, 1), -500.0))[0, 0, 0, 0, 0]
     for index in range(12):
-        image, shares = Patches([a_file], 48, 99, 1, varied=False)[index]
-        assert image.shape == (2, 48, 48, 48) and shares.shape == (2, 48, 48, 48)
+        image, shares = _patches(a_file, 48, 1, varied=False)[index]
+        assert image.shape == (3, 48, 48, 48) and shares.shape == (2, 48, 48, 48)
         assert ((image[1] < 0) == (shares[0] > 0.5))[(shares[0] - 0.5).abs() > 0.45].float().mean() > 0.97
         pure = shares[1] > 0.99
         if pure.any():
@@ -68,8 +87,33 @@ def test_masks_move_with_the_ct(a_file: Path) -> None:
         assert (shares[1] <= shares[0] + 1e-4).all()
 
 
+def test_the_guide_moves_with_the_ct_but_for_a_few_voxels(a_file: Path) -> None:
+    apart = []
+    for index in range(12):
+        image, shares = _patches(a_file, 48, 1, varied=False)[index]
+        guide = (image[2] + 1) / 2
+        assert guide.min() >= 0 and guide.max() <= 1 + 1e-5
+        near = F.max_pool3d(shares[None, :1], 2 * LARGEST_SHIFT + 3, 1, LARGEST_SHIFT + 1)[0, 0]
+        assert float((guide * (near < 0.5)).sum() / guide.sum()) < 0.02
+        apart.append(float(((guide > 0.5) != (shares[0] > 0.5)).float().mean()))
+    assert 0 < np.median(apart) < 0.25
+
+
+def test_guides_are_what_the_coarse_network_says(a_file: Path, a_case: SegmentationCase) -> None:
+    """A stand-in that takes everything under -300 HU for lung; guides that are there are kept."""
+    folder = a_file.parent / "guides"
+    write_guides(folder, Sides(), [a_file], torch.device("cpu"))
+    guide = read_guide(folder, a_file)
+    assert guide.shape == a_case.hu.shape and guide.dtype == np.uint8
+    lungs, found = a_case.lungs > 0, guide > FULL_SHARE // 2
+    assert 2 * (lungs & found).sum() / (lungs.sum() + found.sum()) > 0.93
+    assert [path.name for path in folder.iterdir()] == ["case.npy"]
+    write_guides(folder, nn.Identity(), [a_file], torch.device("cpu"))
+    np.testing.assert_array_equal(read_guide(folder, a_file), guide)
+
+
 def test_half_of_the_patches_and_more_hold_infection_in_their_middle(a_file: Path) -> None:
-    middles = [Patches([a_file], 16, 99, 2, varied=False)[index][1][1, 6:10, 6:10, 6:10].max() for index in range(60)]
+    middles = [_patches(a_file, 16, 2, varied=False)[index][1][1, 6:10, 6:10, 6:10].max() for index in range(60)]
     assert 0.45 < np.mean([float(m) > 0.5 for m in middles]) < 0.85
 
 

@@ -11,14 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...network.vbnet import coarsened, placed, windowed
+from ...network.vbnet import coarsened, guided, placed
 from ...segmentation.working_grid import AIR_HU
 from .acquisition import acquire
 from .cases import FULL_SHARE, SegmentationCase, read_case
+from .guides import Guide, read_guide
 
 ON_INFECTION = 0.55
 MARGIN_VOXELS = 12
 LARGEST_TURN, LARGEST_STRETCH = 0.26, 0.15
+LARGEST_SHIFT = 3
+"""Voxels that the coarse network's lungs may lie beside the fine ones, as they do in people who are no phantoms."""
 
 
 class Chests(Dataset[tuple[Tensor, Tensor]]):
@@ -51,15 +54,19 @@ class Chests(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Patches(Dataset[tuple[Tensor, Tensor]]):
-    """Patches of the working grid: input [2,s,s,s], and the shares of lungs and infection [2,s,s,s].
+    """Patches of the working grid: input [3,s,s,s], and the shares of lungs and infection [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone. More than half of them are centred on infection, where there is some,
-    the others anywhere round the lungs. They are mirrored and turned at random.
+    the others anywhere round the lungs. They are mirrored and turned at random. `guides` is the folder of what the
+    coarse network says of the cases.
     """
 
-    def __init__(self, files: Sequence[Path], side: int, amount: int, seed: int, varied: bool = True) -> None:
+    def __init__(
+        self, files: Sequence[Path], guides: Path, side: int, amount: int, seed: int, varied: bool = True
+    ) -> None:
         """Serve `amount` patches of `side` voxels from these cases; `varied` is the scanner's variety."""
         self.files, self.side, self.amount, self.seed, self.varied = list(files), side, amount, seed, varied
+        self.guides = guides
 
     def __len__(self) -> int:
         """Return how many are served."""
@@ -68,14 +75,15 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Draw one."""
         random = _random(self.seed, index)
-        case = read_case(self.files[_whole(len(self.files), random)])
-        volume = _cut(case, _centre(case, random), self.side)
+        file = self.files[_whole(len(self.files), random)]
+        case = read_case(file)
+        volume = _cut(case, read_guide(self.guides, file), _centre(case, random), self.side, random)
         if torch.rand((), generator=random) < 0.2:
             volume = _turned(volume, random)
         volume = _mirrored(volume, random)
         if self.varied:
             volume = torch.cat([acquire(volume[:1], random), volume[1:]])
-        return windowed(volume[None, :1])[0], volume[1:]
+        return guided(volume[None, :1], volume[None, 1:2])[0], volume[2:]
 
 
 def _random(seed: int, index: int) -> torch.Generator:
@@ -129,19 +137,27 @@ def _centre(case: SegmentationCase, random: torch.Generator) -> list[int]:
     return centre
 
 
-def _cut(case: SegmentationCase, centre: list[int], side: int) -> Tensor:
-    """Cut a cube out of a case: HU, share of the lungs, share of infection [3,s,s,s]; it stays inside where it can."""
-    result = np.zeros((3, side, side, side), np.float32)
+def _cut(case: SegmentationCase, guide: Guide, centre: list[int], side: int, random: torch.Generator) -> Tensor:
+    """Cut a cube out of a case: HU, guide, share of the lungs, share of infection [4,s,s,s]; inside where it can be.
+
+    The guide is cut a few voxels beside it.
+    """
+    result = np.zeros((4, side, side, side), np.float32)
     result[0] = AIR_HU
-    part = []
-    for middle, size in zip(centre, case.hu.shape, strict=True):
-        start = min(max(middle - side // 2, 0), max(size - side, 0))
-        part.append(slice(start, start + side))
-    case = case.cut(tuple(part))
+    starts = [
+        min(max(middle - side // 2, 0), max(size - side, 0)) for middle, size in zip(centre, case.hu.shape, strict=True)
+    ]
+    part = tuple(slice(start, start + side) for start in starts)
+    shift = [_whole(2 * LARGEST_SHIFT + 1, random) - LARGEST_SHIFT for _ in starts]
+    beside = tuple(
+        slice(max(min(start + by, size - side), 0), max(min(start + by, size - side), 0) + side)
+        for start, by, size in zip(starts, shift, case.hu.shape, strict=True)
+    )
+    case = case.cut(part)
     k, j, i = case.hu.shape
     result[0, :k, :j, :i] = case.hu
-    result[1, :k, :j, :i] = case.lungs / np.float32(FULL_SHARE)
-    result[2, :k, :j, :i] = case.infection / np.float32(FULL_SHARE)
+    for channel, shares in enumerate((guide[beside], case.lungs, case.infection), start=1):
+        result[channel, :k, :j, :i] = shares / np.float32(FULL_SHARE)
     return torch.from_numpy(result)
 
 

@@ -15,15 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...network.vbnet import COARSE_INPUTS, COARSE_SIDE, FINE_INPUTS, VBNet, coarsened, padded, placed, windowed
+from ...network.vbnet import COARSE_INPUTS, COARSE_SIDE, FINE_INPUTS, VBNet, coarsened, guided, padded, placed
 from ...progress import Progress, silent
 from ...segmentation.working_grid import AIR_HU
 from ..memory import keep_freed_memory
 from .cases import FULL_SHARE, SegmentationCase, plan_phantoms, read_case, write_cases
 from .fit import Fit, Fitted, SegmentationLoss
+from .guides import read_guide, write_guides
 from .patches import Chests, Patches
 from .recipe import Recipe
 
+GUIDES = "guides"
 MISSED_INFECTION = 2.0
 NORMAL_WEIGHT = 20.0
 """What a false infection ratio in normal lungs costs, against an infection Dice."""
@@ -52,6 +54,9 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
     seconds = seconds_so_far()
     learned, held_out = files[: recipe.phantoms], files[recipe.phantoms :]
     coarse = _fit_coarse(recipe, learned, held_out, folder, device, progress, workers)
+    network = VBNet(COARSE_INPUTS, 2, recipe.coarse.width)
+    network.load_state_dict(coarse.state)
+    write_guides(folder / GUIDES, network.to(device), files, device, progress)
     fine = fit_fine(recipe, learned, held_out, folder, device, progress, workers)
     return Taught(coarse, fine, seconds, len(learned))
 
@@ -106,14 +111,17 @@ def fit_fine(
     progress: Progress,
     workers: int = 0,
 ) -> Fitted:
-    """Fit the fine network on the cases in `learned`, in `folder`; `held_out` ones choose among its looks."""
-    stage = recipe.fine
+    """Fit the fine network on the cases in `learned`; `held_out` ones choose among its looks.
+
+    `folder` holds their guides (see `write_guides`) in `GUIDES`, and gets the checkpoint.
+    """
+    stage, guides = recipe.fine, folder / GUIDES
     torch.manual_seed(recipe.seed + 1)
-    samples = Patches(learned, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
+    samples = Patches(learned, guides, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
     network = VBNet(FINE_INPUTS, 2, stage.width)
     loss = SegmentationLoss((1.0, MISSED_INFECTION))
     fit = Fit("the fine network", network, samples, stage, loss, folder / "fine.checkpoint", device, workers)
-    return fit.run(lambda network: _fine_score(network, held_out, device), recipe.checks, progress)
+    return fit.run(lambda network: _fine_score(network, held_out, guides, device), recipe.checks, progress)
 
 
 @torch.inference_mode()
@@ -124,21 +132,21 @@ def _coarse_score(network: nn.Module, files: Sequence[Path], device: torch.devic
         case = read_case(file)
         truth = coarsened(torch.from_numpy(np.stack([case.right, case.left])[None].astype(np.float32) / FULL_SHARE))
         hu = coarsened(torch.from_numpy(case.hu.astype(np.float32))[None, None])
-        found = _answer(network, padded(hu, AIR_HU, COARSE_SIDE), device, placed)
-        found = found[..., : hu.shape[2], : hu.shape[3], : hu.shape[4]]
+        found = _answer(network, placed(padded(hu, AIR_HU, COARSE_SIDE)), hu.shape, device)
         scores += [_dice(found[0, side] > 0.5, truth[0, side] > 0.5) for side in (0, 1)]
     return float(np.mean(scores))
 
 
 @torch.inference_mode()
-def _fine_score(network: nn.Module, files: Sequence[Path], device: torch.device) -> float:
+def _fine_score(network: nn.Module, files: Sequence[Path], guides: Path, device: torch.device) -> float:
     """Mean Dice of lungs and of infection, less what is taken for infection in normal lungs."""
     lungs, infections, false = [], [], []
     for file in files:
         case = read_case(file)
         part = _round_the_lungs(case)
         hu = torch.from_numpy(case.hu[part].astype(np.float32))[None, None]
-        found = _answer(network, hu, device, windowed)[0] > 0.5
+        guide = torch.from_numpy(read_guide(guides, file)[part] / np.float32(FULL_SHARE))[None, None]
+        found = _answer(network, guided(padded(hu, AIR_HU), padded(guide, 0.0)), hu.shape, device)[0] > 0.5
         inside = torch.from_numpy(case.lungs[part] > FULL_SHARE // 2)
         infected = torch.from_numpy(case.infection[part] > FULL_SHARE // 2)
         lungs.append(_dice(found[0], inside))
@@ -149,11 +157,10 @@ def _fine_score(network: nn.Module, files: Sequence[Path], device: torch.device)
     return float(np.mean(lungs) + np.mean(infections or [0.0]) - NORMAL_WEIGHT * np.mean(false or [0.0]))
 
 
-def _answer(network: nn.Module, hu: Tensor, device: torch.device, shown: Callable[[Tensor], Tensor]) -> Tensor:
-    """Probabilities [1,C,D,H,W] of HU [1,1,D,H,W], on the CPU; `shown` makes the network's input of them."""
-    shape = hu.shape[2:]
-    logits = network(shown(padded(hu.to(device), AIR_HU)))
-    return torch.sigmoid(logits.float())[..., : shape[0], : shape[1], : shape[2]].cpu()
+def _answer(network: nn.Module, image: Tensor, shape: torch.Size, device: torch.device) -> Tensor:
+    """Probabilities [1,C,D,H,W] of a padded input, cut to `shape`, on the CPU."""
+    logits = network(image.to(device))
+    return torch.sigmoid(logits.float())[..., : shape[2], : shape[3], : shape[4]].cpu()
 
 
 def _round_the_lungs(case: SegmentationCase) -> tuple[slice, ...]:
