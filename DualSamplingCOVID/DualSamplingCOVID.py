@@ -65,6 +65,7 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.analyzeTab = None
+        self.reviewTab = None
         self.updatePending = False
 
     def setup(self):
@@ -76,10 +77,12 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/DualSamplingCOVID.ui"))
         self.layout.addWidget(uiWidget)
+        self.addOverlays(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = DualSamplingCOVIDLogic()
         self.analyzeTab = AnalyzeTab(self.ui, self.logic.getParameterNode, qt.QProcess)
+        self.setupReview()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
@@ -89,39 +92,69 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.addObserver(scene, scene.EndSaveEvent, self.onSceneEndSave)
         slicer.app.connect("aboutToQuit()", self.onQuit)
 
+    def addOverlays(self, page):
+        """Put the section Overlays, which two tabs have, into its place in a page."""
+        section = slicer.util.loadUI(self.resourcePath("UI/Overlays.ui"))
+        slicer.util.findChild(page, "overlayPlace").layout().addWidget(section)
+
+    def setupReview(self):
+        """Build the tab Review, behind Analyze."""
+        import qt
+
+        from DualSamplingCOVIDLib.panel.review import ReviewTab
+
+        page = slicer.util.loadUI(self.resourcePath("UI/Review.ui"))
+        self.addOverlays(page)
+        self.reviewUi = slicer.util.childWidgetVariables(page)
+        self.ui.tabs.insertTab(self.ui.tabs.count - 1, page, _("Review"))
+        self.reviewTab = ReviewTab(self.reviewUi, qt.QProcess)
+        self.ui.tabs.connect("currentChanged(int)", self.onTab)
+
     def resourcePath(self, filename):
         """Return the path of a resource, in an installed extension and in a checkout."""
         return str(resources.path(filename))
 
+    def onTab(self, index):
+        """Go on where a tab was left."""
+        if self.reviewTab is not None and self.ui.tabs.widget(index) == self.reviewUi.reviewTab:
+            self.reviewTab.enter()
+
+    def tabs(self):
+        """Return the tabs that follow scene and module; none after `cleanup`."""
+        return [tab for tab in (self.analyzeTab, self.reviewTab) if tab is not None]
+
     def cleanup(self):
         """End what runs: the panel is taken away."""
-        if self.analyzeTab is not None:
-            self.analyzeTab.close()
-            self.analyzeTab = None
+        for tab in self.tabs():
+            tab.close()
+        self.analyzeTab = self.reviewTab = None
         self.removeObservers()
         slicer.app.disconnect("aboutToQuit()", self.onQuit)
 
     def enter(self):
         """Show what the scene holds now."""
-        if self.analyzeTab is not None:
-            self.analyzeTab.enter()
+        for tab in self.tabs():
+            tab.enter()
 
     def exit(self):
         """Give the user's layout back."""
-        if self.analyzeTab is not None:
-            self.analyzeTab.leave()
+        for tab in self.tabs():
+            tab.leave()
 
     def onSceneStartClose(self, caller=None, event=None):
         """End the work that belongs to the scene."""
-        self.analyzeTab.close()
+        for tab in self.tabs():
+            tab.close()
 
     def onSceneStartSave(self, caller=None, event=None):
         """Save the scene in the user's own layout."""
-        self.analyzeTab.beforeSave()
+        for tab in self.tabs():
+            tab.beforeSave()
 
     def onSceneEndSave(self, caller=None, event=None):
         """Go on as before."""
-        self.analyzeTab.afterSave()
+        for tab in self.tabs():
+            tab.afterSave()
 
     def onSceneChanged(self, caller=None, event=None):
         """Show what the scene holds after it was closed or another one came in."""
@@ -144,8 +177,8 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onQuit(self):
         """Slicer closes: no process is left behind."""
-        if self.analyzeTab is not None:
-            self.analyzeTab.close()
+        for tab in self.tabs():
+            tab.close()
 
 
 class DualSamplingCOVIDLogic(ScriptedLoadableModuleLogic):

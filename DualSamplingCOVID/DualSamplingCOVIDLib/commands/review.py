@@ -107,7 +107,15 @@ def _members(config: "Config", folds: tuple[int, ...]) -> list[tuple[Member, str
     file = "weights.safetensors"
     return [
         (
-            Member(f"{name}-fold-{fold}", sampling, kind, fold, config.training.width, file, ""),
+            Member(
+                name if len(folds) == 1 else f"{name}-fold-{fold}",
+                sampling,
+                kind,
+                fold,
+                config.training.width,
+                file,
+                "",
+            ),
             f"folds/{fold}/{name}/{file}",
         )
         for fold in folds
@@ -125,7 +133,7 @@ def _differences(judged: JudgedCase, answers: list[MemberResult], ratio: float) 
     """Say where masks or networks do not give now what the run has stored."""
     found = []
     for name in (ATTENTION_US, ATTENTION_SS):
-        own = [answer.probability for answer in answers if answer.name.startswith(f"{name}-fold-")]
+        own = [answer.probability for answer in answers if answer.name.startswith(name)]
         now, stored = sum(own) / len(own), judged.probabilities[name]
         if abs(now - stored) > SAME_PROBABILITY:
             text = f"{name} now gives {now:.3f}, the run's stored prediction is {stored:.3f}: have its files changed?"

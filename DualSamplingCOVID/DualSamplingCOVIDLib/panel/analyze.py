@@ -59,6 +59,7 @@ class AnalyzeTab:
             (ui.saveTableButton, "clicked(bool)", self._onSaveTable),
             (ui.saveReportButton, "clicked(bool)", self._onSaveReport),
             (ui.removeResultButton, "clicked(bool)", self._onRemove),
+            (ui.keepOverlaysButton, "clicked(bool)", self._overlay.keep),
             (ui.copyPackagesButton, "clicked(bool)", self._onCopyPackages),
         ):
             connect(widget, signal, slot, self._tell)
