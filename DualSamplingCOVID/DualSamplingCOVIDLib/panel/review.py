@@ -17,7 +17,7 @@ from ..evaluation.cases import JudgedCase, judge_run
 from ..review_folder import AGREE, FLAG, Opinion, Opinions
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, Run, read_run
 from ..scene import overlays, views
-from ..scene.review import removeCases
+from ..scene.review import joinHierarchy, leaveHierarchy, removeCases
 from . import packages
 from .overlay import OverlayControls
 from .review_job import Request, ReviewJob, Shown
@@ -93,9 +93,13 @@ class ReviewTab:
         """Give the user's layout back while the scene is saved; the case under review is not saved with it."""
         self._wasReading = self._shown is not None and views.currentLayout(slicer.mrmlScene) == views.READING_LAYOUT
         self._overlay.leave()
+        if self._shown is not None and self._shown.result.isComplete:
+            leaveHierarchy(slicer.mrmlScene, self._shown.result)
 
     def afterSave(self) -> None:
         """Go on reading."""
+        if self._shown is not None and self._shown.result.isComplete:
+            joinHierarchy(slicer.mrmlScene, self._shown.result)
         if self._wasReading:
             self._overlay.showReading()
 
@@ -136,6 +140,7 @@ class ReviewTab:
             self._overlay.showNext(value.result)
         else:
             self._overlay.show(value.result, isNew=True)
+            self._ui.overlaySection.collapsed = False
         self._hasShown = True
         findings = [finding.message for finding in value.result.summary.findings if finding.code.startswith("other-")]
         self._tell(" ".join([*findings, value.note]).strip(), isError=bool(value.note))

@@ -59,6 +59,27 @@ def removeCases(scene: Any, kept: Result | None = None) -> None:
                 _removeCt(scene, ct)
 
 
+def leaveHierarchy(scene: Any, result: Result) -> None:
+    """Take a case out of the subject hierarchy, which is saved with all names in it; the nodes stay in the scene."""
+    hierarchy, study = _study(scene, result.ct)
+    for node in (result.ct, *result.parts()):
+        item = int(hierarchy.GetItemByDataNode(node))
+        if item:
+            hierarchy.RemoveItem(item, False, False)
+    _removeEmpty(hierarchy, study)
+
+
+def joinHierarchy(scene: Any, result: Result) -> None:
+    """Bring a case back into the subject hierarchy."""
+    nodes.placeUnderStudy(scene, result.ct, [part for part in result.parts() if part is not result.node])
+
+
+def _removeEmpty(hierarchy: Any, study: int) -> None:
+    """Remove a study that we have made, where nothing is left in it."""
+    if study and hierarchy.GetItemName(study) == nodes.STUDY_NAME and not hierarchy.GetNumberOfItemChildren(study):
+        hierarchy.RemoveItem(study)
+
+
 def _removeCt(scene: Any, ct: Any) -> None:
     """Remove a case's CT, and its study in the subject hierarchy where nothing is left in that."""
     if results(scene, ct):
@@ -67,8 +88,7 @@ def _removeCt(scene: Any, ct: Any) -> None:
         return
     hierarchy, study = _study(scene, ct)
     removeNodes(scene, [ct])
-    if study and hierarchy.GetItemName(study) == nodes.STUDY_NAME and not hierarchy.GetNumberOfItemChildren(study):
-        hierarchy.RemoveItem(study)
+    _removeEmpty(hierarchy, study)
 
 
 def _study(scene: Any, node: Any) -> tuple[Any, int]:
