@@ -90,7 +90,7 @@ def draw(folder: Path, run: Path) -> None:
     reader = Reader(host, host.open("DualSamplingCOVID"), run)
     reader.openRun()
     review = reader.review
-    reader.clickCell(reader.cases().index(CASE), 0)
+    reader.clickCell(reader.cases().index(CASE), 1)
     host.wait(lambda: not reader.tab.isRunning, 300)
     assert not review.messageLabel.text, review.messageLabel.text
     result = allResults(reader.scene)[0]

@@ -15,6 +15,7 @@ from DualSamplingCOVIDLib import weights
 from DualSamplingCOVIDLib.__main__ import main as command_line
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.network.resnet import ResNet34
+from DualSamplingCOVIDLib.panel.review_cases import CASE
 from DualSamplingCOVIDLib.phantom import make_phantom
 from DualSamplingCOVIDLib.run_folder import CASE_COLUMNS, MODELS, PREDICTION_COLUMNS
 from DualSamplingCOVIDLib.scene.result import allResults
@@ -125,7 +126,7 @@ class Reader(Study):
     def cases(self) -> list[str]:
         """What the table lists, from top to bottom."""
         table = self.review.casesTable
-        return [table.item(row, 0).text() for row in range(table.rowCount)]
+        return [table.item(row, CASE).text() for row in range(table.rowCount)]
 
     def cell(self, case: str, title: str) -> str:
         """What the table says of a case in a column."""
@@ -135,7 +136,7 @@ class Reader(Study):
 
     def clickCase(self, number: int) -> None:
         """Click a case's row."""
-        self.clickCell(self.cases().index(name(number)), 0)
+        self.clickCell(self.cases().index(name(number)), CASE)
 
     def clickCell(self, row: int, column: int) -> None:
         """Click a cell of the table."""

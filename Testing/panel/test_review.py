@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from DualSamplingCOVIDLib import diagnosis_folder
+from DualSamplingCOVIDLib.panel.review_cases import AGREED, FLAGGED
 from DualSamplingCOVIDLib.run_folder import read_run
 from DualSamplingCOVIDLib.scene import compare, views
 from DualSamplingCOVIDLib.scene.result import DECISION, allResults, results
@@ -64,7 +65,7 @@ def test_filters_combine_and_are_counted(reader):
     assert reader.cases() == names(*runs.DISAGREE)
     host.choose(ui.answerSelector, "False positives")
     assert reader.cases() == [] and ui.countLabel.text.startswith("0 of 24 cases")
-    assert "Research use only" in ui.researchLabel.text
+    assert "research use only" in ui.researchLabel.text
 
 
 def test_every_column_sorts_and_numbers_sort_as_numbers(reader):
@@ -202,7 +203,7 @@ def test_opinions_are_saved_at_once_and_come_back(reader):
     assert ui.commentEdit.text == ""
     reader.shown(3)
     reader.openRun()
-    assert reader.cell(runs.name(4), "Review") == "agreed" and reader.cell(runs.name(3), "Review") == "flagged"
+    assert reader.cell(runs.name(4), AGREED) == AGREED and reader.cell(runs.name(3), AGREED) == FLAGGED
     reader.clickCase(4)
     assert ui.agreeButton.checked and ui.commentEdit.text == "motion, and a thick slice"
     host.click(ui.notReviewedCheck)
@@ -230,7 +231,7 @@ def test_a_damaged_file_of_opinions_is_named_and_loses_nothing(reader, text, tol
     reader.clickCase(3)
     reader.host.click(reader.review.flagButton)
     assert told in reader.review.messageLabel.text and reader.review.savedLabel.text == "not saved"
-    assert path.read_bytes() == damaged and reader.cell(runs.name(3), "Review") == "flagged"
+    assert path.read_bytes() == damaged and reader.cell(runs.name(3), AGREED) == FLAGGED
     path.write_text("case_id,opinion,comment,time,second reader\ncase-4,agree,,,yes\n", encoding="utf-8")
     reader.tab._opinions.read()
     reader.host.click(reader.review.nextButton)

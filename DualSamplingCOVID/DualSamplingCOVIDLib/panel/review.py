@@ -67,7 +67,7 @@ class ReviewTab:
         ):
             connect(widget, signal, slot, self._tell)
         self._keys = [self._key(NEXT_KEY, self._onNext), self._key(PREVIOUS_KEY, self._onPrevious)]
-        ui.researchLabel.text = _("{use}. Of every probability here.").format(use=RESEARCH_USE_ONLY)
+        ui.researchLabel.text = _("Probabilities of COVID-19 (P): {use}.").format(use=RESEARCH_USE_ONLY.lower())
         self._overlay.show(None)
         self._showCase()
         self.update()
@@ -351,4 +351,4 @@ def card(run: Run, judged: JudgedCase) -> str:
 
 
 def _saved(opinion: Opinion) -> str:
-    return _("saved {time}").format(time=opinion.time.replace("T", " ").replace("Z", " UTC")) if opinion.time else ""
+    return _("saved {time} UTC").format(time=opinion.time[:16].replace("T", " ")) if opinion.time else ""

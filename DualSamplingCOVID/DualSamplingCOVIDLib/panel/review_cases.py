@@ -13,6 +13,9 @@ from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US
 from .translation import _
 
 MISCLASSIFIED, FALSE_NEGATIVES, FALSE_POSITIVES, ALL = "wrong", "false negatives", "false positives", "all"
+AGREED, FLAGGED, WORDS = "\N{CHECK MARK}", "\N{BLACK FLAG}", "\N{LOWER RIGHT PENCIL}"
+REVIEW, CASE = 0, 1
+"""Where the reader's mark stands among the columns, and where the case's name."""
 _BELONGS: dict[str, Callable[[JudgedCase], bool]] = {
     MISCLASSIFIED: lambda one: not one.right,
     FALSE_NEGATIVES: lambda one: one.false_negative,
@@ -56,7 +59,11 @@ class Column:
 def columns() -> tuple[Column, ...]:
     """Return the table's columns from left to right."""
     probability = _("probability of COVID-19; research use only")
+    said = _("what the reader said: {agreed} agreed, {flagged} flagged, {words} a comment alone").format(
+        agreed=AGREED, flagged=FLAGGED, words=WORDS
+    )
     return (
+        Column(AGREED, said, lambda j, o: mark(o), lambda j, o: mark(o)),
         Column(_("Case"), _("case_id in the run"), lambda j, o: j.case.case_id, lambda j, o: _natural(j.case.case_id)),
         Column(_("Label"), _("what the cohort says"), lambda j, o: short(j.case.label), lambda j, o: j.case.label),
         Column(_("Decision"), _("what the ensemble says"), lambda j, o: short(j.answer), lambda j, o: j.answer),
@@ -78,7 +85,6 @@ def columns() -> tuple[Column, ...]:
             lambda j, o: float("inf") if j.case.fold is None else j.case.fold,
             isNumber=True,
         ),
-        Column(_("Review"), _("what the reader said"), lambda j, o: mark(o), lambda j, o: mark(o)),
     )
 
 
@@ -108,11 +114,10 @@ def short(label: str) -> str:
 
 
 def mark(opinion: Opinion) -> str:
-    """Return what a reader said, in one word."""
-    words = {AGREE: _("agreed"), FLAG: _("flagged")}
+    """Return what a reader said, as one sign; an opinion of another tool's words is shown in them."""
     if opinion.opinion:
-        return words.get(opinion.opinion, opinion.opinion)
-    return _("comment") if opinion.comment else ""
+        return {AGREE: AGREED, FLAG: FLAGGED}.get(opinion.opinion, opinion.opinion)
+    return WORDS if opinion.comment else ""
 
 
 def _probability(title: str, meaning: str, value: Callable[[JudgedCase], float]) -> Column:

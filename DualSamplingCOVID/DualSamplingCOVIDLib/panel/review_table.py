@@ -10,9 +10,11 @@ from ..review_folder import Opinion
 from ..run_folder import STRATA
 from .review_cases import (
     ALL,
+    CASE,
     FALSE_NEGATIVES,
     FALSE_POSITIVES,
     MISCLASSIFIED,
+    REVIEW,
     Filters,
     columns,
     count,
@@ -23,6 +25,8 @@ from .translation import _
 
 _WRONG = {True: "#C26A00", False: "#2F6FB0"}
 """A missed COVID-19 is written warm, a CAP called COVID-19 cool, as the bars of the Analyze tab are."""
+
+_ARROW_PIXELS = 14
 
 
 class CaseTable:
@@ -48,7 +52,7 @@ class CaseTable:
         self._columns = columns()
         self._judged: tuple[JudgedCase, ...] = ()
         self._shown: list[JudgedCase] = []
-        self._sorted, self._descending = 0, False
+        self._sorted, self._descending = CASE, False
         self._filling = False
         self._prepare()
         header = ui.casesTable.horizontalHeader()
@@ -71,9 +75,9 @@ class CaseTable:
 
     def refresh(self, chosen: JudgedCase | None) -> None:
         """Write the opinions of the listed cases anew; the list itself stays until a filter is touched."""
-        last = len(self._columns) - 1
         for row, one in enumerate(self._shown):
-            self._ui.casesTable.item(row, last).setText(self._columns[last].text(one, self._opinion(one.case.case_id)))
+            text = self._columns[REVIEW].text(one, self._opinion(one.case.case_id))
+            self._ui.casesTable.item(row, REVIEW).setText(text)
         self._select(chosen)
 
     def step(self, chosen: JudgedCase | None, by: int) -> None:
@@ -118,8 +122,7 @@ class CaseTable:
         header.setMinimumSectionSize(16)
         header.setHighlightSections(False)
         header.setSectionsClickable(True)
-        header.setSortIndicatorShown(True)
-        header.setSortIndicator(0, qt.Qt.AscendingOrder)
+        header.setSortIndicator(CASE, qt.Qt.AscendingOrder)
 
     def _filters(self) -> Filters:
         ui = self._ui
@@ -149,11 +152,19 @@ class CaseTable:
                 if not one.right:
                     item.setForeground(qt.QBrush(qt.QColor(_WRONG[one.false_negative])))
                 table.setItem(row, index, item)
-        table.resizeColumnsToContents()
+        self._fitColumns()
         table.resizeRowsToContents()
         self._filling = False
         self._ui.countLabel.text = count(self._shown, len(self._judged)) if self._judged else ""
         self._select(chosen)
+
+    def _fitColumns(self) -> None:
+        """Make the columns as narrow as they can be: only the sorted one needs room for its arrow."""
+        table, header = self._ui.casesTable, self._ui.casesTable.horizontalHeader()
+        header.setSortIndicatorShown(False)
+        table.resizeColumnsToContents()
+        header.setSortIndicatorShown(True)
+        table.setColumnWidth(self._sorted, table.columnWidth(self._sorted) + _ARROW_PIXELS)
 
     def _select(self, chosen: JudgedCase | None) -> None:
         """Mark a case's row without choosing it."""
@@ -163,7 +174,7 @@ class CaseTable:
             self._ui.casesTable.clearSelection()
             self._ui.casesTable.setCurrentItem(None)
         else:
-            column = max(0, int(self._ui.casesTable.currentColumn()))
+            column = max(CASE, int(self._ui.casesTable.currentColumn()))
             self._ui.casesTable.setCurrentCell(row, column)
         self._filling = False
 
