@@ -49,8 +49,8 @@ def name(number: int) -> str:
     return f"case-{number}"
 
 
-def write_run(folder: Path) -> Path:
-    """Write a finished run in which some cases have been looked at already (`KEPT`)."""
+def write_run(folder: Path, kept: tuple[int, ...] = KEPT) -> Path:
+    """Write a finished run in which some cases have been looked at already."""
     folder.mkdir()
     for number in range(2):
         phantom = make_phantom(11 + number, COVID, ratio=0.06, spacing_mm=(4.0, 4.0, 4.0))
@@ -64,7 +64,7 @@ def write_run(folder: Path) -> Path:
     for fold in range(FOLDS):
         for model in MODELS:
             _write_model(folder / "folds" / str(fold) / model, fold, model)
-    for number in KEPT:
+    for number in kept:
         arguments = ["review", str(folder), "--case", name(number), "--output", str(folder / "review" / name(number))]
         assert command_line([*arguments, "--device", "cpu", "--progress", "none"]) == 0
     return folder
