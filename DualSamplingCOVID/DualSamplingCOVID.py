@@ -114,10 +114,18 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Return the path of a resource, in an installed extension and in a checkout."""
         return str(resources.path(filename))
 
-    def onTab(self, index):
-        """Go on where a tab was left."""
-        if self.reviewTab is not None and self.ui.tabs.widget(index) == self.reviewUi.reviewTab:
+    def onTab(self, index=0):
+        """Show in the views what the tab that is seen now is about."""
+        if self.reviewTab is None:
+            return
+        if self.reviewIsSeen():
             self.reviewTab.enter()
+        elif self.reviewTab.showsCase and index == 0:
+            self.analyzeTab.readAgain()
+
+    def reviewIsSeen(self):
+        """Return whether Review is the tab in front."""
+        return self.reviewTab is not None and self.ui.tabs.currentWidget() == self.reviewUi.reviewTab
 
     def tabs(self):
         """Return the tabs that follow scene and module; none after `cleanup`."""
@@ -133,8 +141,10 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def enter(self):
         """Show what the scene holds now."""
-        for tab in self.tabs():
-            tab.enter()
+        if self.analyzeTab is not None:
+            self.analyzeTab.enter()
+        if self.reviewIsSeen():
+            self.reviewTab.enter()
 
     def exit(self):
         """Give the user's layout back."""
@@ -160,6 +170,8 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Show what the scene holds after it was closed or another one came in."""
         if not slicer.mrmlScene.IsBatchProcessing():
             self.analyzeTab.refresh()
+            if self.reviewIsSeen():
+                self.reviewTab.enter()
 
     def onNodeAdded(self, caller=None, event=None):
         """A CT may have come: let the button say so once the volume has its voxels."""

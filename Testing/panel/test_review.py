@@ -16,7 +16,7 @@ from DualSamplingCOVIDLib.run_folder import read_run
 from DualSamplingCOVIDLib.scene import compare, views
 from DualSamplingCOVIDLib.scene.result import DECISION, allResults, results
 from panel import reviewed_run as runs
-from panel.study import MODULE, PATIENT
+from panel.study import MODULE, PATIENT, recorded, worker
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
@@ -343,8 +343,12 @@ def test_the_case_is_not_saved_with_the_scene(reader, tmp_path):
     assert not any(node.GetSaveWithScene() for node in (result.ct, *result.parts()))
     before = counted(reader)
     reader.scene.SetURL(str(tmp_path / "scene.mrml"))
+    reader.scene.StartState(slicer.vtkMRMLScene.SaveState)  # as Slicer's dialog does
     reader.scene.Commit()
-    assert "case-4" not in (tmp_path / "scene.mrml").read_text()
+    reader.scene.EndState(slicer.vtkMRMLScene.SaveState)
+    text = (tmp_path / "scene.mrml").read_text()
+    assert "case-4" not in text and "under review" not in text
+    reader.host.wait(None, 0.1)
     assert counted(reader) == before and views.currentLayout(reader.scene) == views.READING_LAYOUT
 
 
@@ -360,6 +364,29 @@ def test_no_patient_is_shown_or_kept(reader):
     table = reader.review.casesTable
     cells = [table.item(r, c).text() for r in range(table.rowCount) for c in range(table.columnCount)]
     assert not any("Zyxwvut" in text for text in [*cells, reader.review.caseLabel.text])
+
+
+def test_the_tabs_show_their_own_and_the_users_result_stays(reader, recorded_folder, tmp_path, monkeypatch):
+    worker(tmp_path, monkeypatch, recorded(recorded_folder))
+    reader.host.choose(reader.ui.tabs, "Analyze")
+    reader.loadCt()
+    own = reader.analyze()
+    reader.host.choose(reader.ui.tabs, "Review")
+    reader.clickCase(4)
+    case = reader.shown(4)
+    red = views.compositeNode(reader.scene, "Red")
+    assert red.GetBackgroundVolumeID() == case.ct.GetID()
+    assert not own.segmentation.GetDisplayNode().GetVisibility()
+    reader.host.choose(reader.ui.tabs, "Analyze")
+    assert red.GetBackgroundVolumeID() == own.ct.GetID() and red.GetLabelVolumeID() == own.attention.GetID()
+    assert own.segmentation.GetDisplayNode().GetVisibility()
+    assert not case.segmentation.GetDisplayNode().GetVisibility()
+    assert reader.ui.resultSelector.count == 1
+    reader.host.choose(reader.ui.tabs, "Review")
+    assert red.GetBackgroundVolumeID() == case.ct.GetID() and case.segmentation.GetDisplayNode().GetVisibility()
+    reader.clickCase(3)
+    reader.shown(3)
+    assert results(reader.scene)[0].node is own.node and own.isComplete
 
 
 def test_the_tab_fits_into_400_pixels(reader):

@@ -86,6 +86,11 @@ class AnalyzeTab:
             self._unfold()
         self.update()
 
+    def readAgain(self) -> None:
+        """Show the result in the views, where another tab has shown something else meanwhile."""
+        self.refresh()
+        self._overlay.showReading()
+
     def update(self) -> None:
         """Let button, tooltip and progress say what can be done now."""
         ui, running = self._ui, self._job.isRunning

@@ -77,12 +77,18 @@ class ReviewTab:
         """Whether a case is being loaded."""
         return self._job.isRunning
 
+    @property
+    def showsCase(self) -> bool:
+        """Whether a case stands in the scene."""
+        return self._shown is not None and self._shown.result.isComplete
+
     def enter(self) -> None:
-        """Go on with the case that is shown: module or tab is entered."""
+        """Go on with the case that is shown: the tab is seen."""
         if self._run is None and not self._ui.runFolderEdit.currentPath and self._preferences.reviewedRun:
             self._ui.runFolderEdit.currentPath = self._preferences.reviewedRun
-        if self._shown is not None and self._shown.result.isComplete:
+        if self._shown is not None and self.showsCase:
             overlays.showAlone(self._shown.result)
+            self._overlay.showReading()
 
     def leave(self) -> None:
         """Give the user's layout back: the module is left."""
@@ -91,14 +97,14 @@ class ReviewTab:
 
     def beforeSave(self) -> None:
         """Give the user's layout back while the scene is saved; the case under review is not saved with it."""
-        self._wasReading = self._shown is not None and views.currentLayout(slicer.mrmlScene) == views.READING_LAYOUT
+        self._wasReading = self.showsCase and views.currentLayout(slicer.mrmlScene) == views.READING_LAYOUT
         self._overlay.leave()
-        if self._shown is not None and self._shown.result.isComplete:
+        if self._shown is not None and self.showsCase:
             leaveHierarchy(slicer.mrmlScene, self._shown.result)
 
     def afterSave(self) -> None:
         """Go on reading."""
-        if self._shown is not None and self._shown.result.isComplete:
+        if self._shown is not None and self.showsCase:
             joinHierarchy(slicer.mrmlScene, self._shown.result)
         if self._wasReading:
             self._overlay.showReading()
@@ -160,8 +166,8 @@ class ReviewTab:
         """Let a key of the whole window act while the tab is seen; a text that is typed keeps its letters."""
         import qt
 
-        shortcut = qt.QShortcut(qt.QKeySequence(key), self._ui.reviewTab)
-        shortcut.setContext(qt.Qt.WindowShortcut)
+        shortcut = qt.QShortcut(self._ui.reviewTab)
+        shortcut.setKey(qt.QKeySequence(key))
         connect(shortcut, "activated()", slot, self._tell)
         return shortcut
 

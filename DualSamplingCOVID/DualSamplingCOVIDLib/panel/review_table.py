@@ -172,7 +172,7 @@ class CaseTable:
         self._filling = True
         if row is None:
             self._ui.casesTable.clearSelection()
-            self._ui.casesTable.setCurrentItem(None)
+            self._ui.casesTable.setCurrentCell(-1, -1)
         else:
             column = max(CASE, int(self._ui.casesTable.currentColumn()))
             self._ui.casesTable.setCurrentCell(row, column)

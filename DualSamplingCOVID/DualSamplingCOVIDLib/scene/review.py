@@ -20,7 +20,7 @@ def addingCase(scene: Any, case_id: str, ct: sitk.Image, diagnosis: Diagnosis) -
 
     Args:
         scene: a `vtkMRMLScene`.
-        case_id: names the CT.
+        case_id: is told by the result's attribute alone; names of nodes may get into a saved scene.
         ct: in HU.
         diagnosis: masks and maps on that CT.
 
@@ -34,7 +34,7 @@ def addingCase(scene: Any, case_id: str, ct: sitk.Image, diagnosis: Diagnosis) -
     try:
         yield "adding the CT"
         added = nodes.addCt(scene, ct)
-        added.SetName(scene.GenerateUniqueName(f"CT of case {case_id}"))
+        added.SetName(scene.GenerateUniqueName("CT under review"))
         result = yield from nodes.addingDiagnosis(scene, added, diagnosis)
         for node in (added, *result.parts()):
             node.SetAttribute(REVIEWED, case_id)
