@@ -128,8 +128,15 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         return self.reviewTab is not None and self.ui.tabs.currentWidget() == self.reviewUi.reviewTab
 
     def tabs(self):
-        """Return the tabs that follow scene and module; none after `cleanup`."""
-        return [tab for tab in (self.analyzeTab, self.reviewTab) if tab is not None]
+        """Return the tabs that follow scene and module, none after `cleanup`.
+
+        Analyze is the last: it brings a layout back where the others do not know the user's own.
+        """
+        return [tab for tab in (self.reviewTab, self.analyzeTab) if tab is not None]
+
+    def tabsAsSeen(self):
+        """Return the same, the one in front first."""
+        return self.tabs() if self.reviewIsSeen() else self.tabs()[::-1]
 
     def cleanup(self):
         """End what runs: the panel is taken away."""
@@ -158,12 +165,12 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onSceneStartSave(self, caller=None, event=None):
         """Save the scene in the user's own layout."""
-        for tab in self.tabs():
+        for tab in self.tabsAsSeen():
             tab.beforeSave()
 
     def onSceneEndSave(self, caller=None, event=None):
         """Go on as before."""
-        for tab in self.tabs():
+        for tab in self.tabsAsSeen()[::-1]:
             tab.afterSave()
 
     def onSceneChanged(self, caller=None, event=None):

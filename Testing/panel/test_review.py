@@ -352,6 +352,17 @@ def test_the_case_is_not_saved_with_the_scene(reader, tmp_path):
     assert counted(reader) == before and views.currentLayout(reader.scene) == views.READING_LAYOUT
 
 
+def test_the_users_layout_comes_back_when_the_module_is_left(reader):
+    views.useLayout(reader.scene, 4)
+    reader.clickCase(4)
+    reader.shown(4)
+    assert views.currentLayout(reader.scene) == views.READING_LAYOUT
+    reader.widget.exit()
+    assert views.currentLayout(reader.scene) == 4
+    reader.widget.enter()
+    assert views.currentLayout(reader.scene) == views.READING_LAYOUT
+
+
 def test_no_patient_is_shown_or_kept(reader):
     reader.host.choose(reader.review.answerSelector, "All cases")
     reader.clickCase(0)

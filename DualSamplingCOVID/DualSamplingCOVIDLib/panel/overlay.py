@@ -28,6 +28,7 @@ class OverlayControls:
         scene: gives the MRML scene.
         onProblem: is told what could not be done.
         focus: says where a result is first looked at.
+        otherLayout: what `leave` brings where the user's own layout is not known; None leaves that to somebody else.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class OverlayControls:
         scene: Any,
         onProblem: Any,
         focus: Callable[[Result], np.ndarray] = views.focusPoint,
+        otherLayout: int | None = views.DEFAULT_LAYOUT,
     ) -> None:
         self._ui = ui
         self._preferences = preferences
         self._scene = scene
         self._onProblem = onProblem
         self._focus = focus
+        self._otherLayout = otherLayout
         self._result: Result | None = None
         self._usersLayout: int | None = None
         self._showsFourUp = False
@@ -141,8 +144,9 @@ class OverlayControls:
     def leave(self) -> None:
         """Leave the views as the user had them, where they still show a layout that was chosen here."""
         self._leaveCompare()
-        if views.currentLayout(self._scene()) in self._ourLayouts():
-            views.useLayout(self._scene(), self._usersLayout or views.DEFAULT_LAYOUT)
+        layout = self._usersLayout or self._otherLayout
+        if layout and views.currentLayout(self._scene()) in self._ourLayouts():
+            views.useLayout(self._scene(), layout)
 
     def forget(self) -> None:
         """Let go of the scene's nodes: it closes, or the module does."""

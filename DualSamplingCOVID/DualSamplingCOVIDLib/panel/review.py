@@ -45,7 +45,7 @@ class ReviewTab:
         self._ui = ui
         self._preferences = Preferences(slicer.app.settings())
         self._overlay = OverlayControls(
-            ui, self._preferences, lambda: slicer.mrmlScene, self._tell, focus=views.peakPoint
+            ui, self._preferences, lambda: slicer.mrmlScene, self._tell, focus=views.peakPoint, otherLayout=None
         )
         self._job = ReviewJob(self, makeProcess, program, str(slicer.app.temporaryPath or tempfile.gettempdir()))
         self._run: Run | None = None
