@@ -200,7 +200,7 @@ def test_closing_the_scene_ends_the_work(study, tmp_path, monkeypatch):
     study.start()
     stage(study, "asking the networks")
     study.host.closeScene()
-    assert not study.widget.analyzeTab.isRunning
+    assert not study.widget.tabs.analyze.isRunning
     assert_no_leftovers()
     assert study.ui.analyzeButton.text == "Analyze" and not study.ui.analyzeButton.enabled
     assert results(study.scene) == []

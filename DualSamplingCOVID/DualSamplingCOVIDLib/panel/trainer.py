@@ -67,10 +67,9 @@ class TrainerTab:
             (ui.chartsButton, "toggled(bool)", self._onCharts),
             (ui.openReportButton, "clicked(bool)", self._onOpenReport),
             (ui.exportButton, "clicked(bool)", self._onExport),
-            (tabs, "currentChanged(int)", self._onTab),
             (self._timer, "timeout()", self._onTick),
         ):
-            connect(widget, signal, slot, self._tell)
+            connect(widget, signal, slot, self.tell)
         self.refresh()
 
     @property
@@ -82,7 +81,7 @@ class TrainerTab:
         """Show the charts again, where they were: the module is entered."""
         self._isEntered = True
         self.refresh()
-        self._onTab()
+        self.onTab()
 
     def refresh(self) -> None:
         """Show what the run folder holds."""
@@ -109,7 +108,7 @@ class TrainerTab:
         """End the work and let go of the scene: it closes, or the module does."""
         if self.isRunning:
             self._job.abandon()
-            self._tell(_("The work was ended with the scene: what is finished is kept, and Resume goes on."), False)
+            self.tell(_("The work was ended with the scene: what is finished is kept, and Resume goes on."), False)
         self._timer.stop()
         self._isStopping = False
         self._charts.remove()
@@ -157,19 +156,19 @@ class TrainerTab:
             self._begin(lambda: self._job.evaluate(run.folder))
         elif command == TRAIN:
             text = _("Finished; tables need every fold: {finished} of {all} models are finished.")
-            self._tell(text.format(finished=run.finished, all=len(run.models)), isError=False)
+            self.tell(text.format(finished=run.finished, all=len(run.models)), isError=False)
         elif command == EVALUATE:
-            self._tell(_("Finished. {use}: the figures are of your cohort alone.").format(use=RESEARCH_USE_ONLY), False)
+            self.tell(_("Finished. {use}: the figures are of your cohort alone.").format(use=RESEARCH_USE_ONLY), False)
         elif command == EXPORT:
             made = run.folder / BUNDLE
-            self._tell(_("The bundle is chosen in the Analyze tab; it lies in {folder}").format(folder=made), False)
+            self.tell(_("The bundle is chosen in the Analyze tab; it lies in {folder}").format(folder=made), False)
             self._useBundle(str(made))
 
     def onStopped(self, command: str) -> None:
         """Say what is kept."""
         self._ended()
         kept = _("Stopped: what is finished is kept, and Resume goes on from the last whole epoch.")
-        self._tell(kept if command == TRAIN else _("Stopped: nothing was written."), isError=False)
+        self.tell(kept if command == TRAIN else _("Stopped: nothing was written."), isError=False)
 
     def onFailed(self, command: str, sentence: str) -> None:
         """Say what went wrong; the problems of a cohort are listed with their lines."""
@@ -179,7 +178,7 @@ class TrainerTab:
         problems = problemLines(sentence, self._inputs.cohort)
         if problems:
             self._inputs.showProblems(problems)
-        self._tell(countedProblems(problems) if problems else sentence)
+        self.tell(countedProblems(problems) if problems else sentence)
 
     def _onTrain(self, _checked: bool = False) -> None:
         if self.isRunning:
@@ -190,7 +189,7 @@ class TrainerTab:
         try:
             packages.ensureForTraining(self._inputs.plan.augmentation)
         except packages.PackageProblem as problem:
-            self._tell(str(problem))
+            self.tell(str(problem))
             return
         self._inputs.refresh()  # the question may have stood for a while
         run = self._inputs.run
@@ -212,7 +211,7 @@ class TrainerTab:
         self._failed, self._isStopping = None, False
         self._stage, self._fraction = _("starting"), 0.0
         self._time = TimeLeft()
-        self._tell("")
+        self.tell("")
         self._ui.trainProgressBar.value = 0
         start()
         if self.isRunning:
@@ -226,7 +225,7 @@ class TrainerTab:
 
     def _onInputs(self) -> None:
         self._failed = None
-        self._tell("")
+        self.tell("")
         self._showRun()
         self.update()
 
@@ -330,7 +329,7 @@ class TrainerTab:
         self._charts.show()
         self._draw()
 
-    def _onTab(self, _index: int = 0) -> None:
+    def onTab(self) -> None:
         """Show the charts with this tab, and give the layout back with another."""
         isHere = self._tabs.currentIndex == self._tabs.indexOf(self._page)
         if isHere and self._isEntered and self._ui.chartsButton.checked:
@@ -352,11 +351,12 @@ class TrainerTab:
         try:
             packages.ensureForAnalyze()
         except packages.PackageProblem as problem:
-            self._tell(str(problem))
+            self.tell(str(problem))
             return
         self._begin(lambda: self._job.export(run.folder))
 
-    def _tell(self, sentence: str, isError: bool = True) -> None:
+    def tell(self, sentence: str, isError: bool = True) -> None:
+        """Show what a person should know now."""
         self._ui.trainMessageLabel.text = sentence
         self._ui.trainMessageLabel.styleSheet = _ERROR if isError else _PLAIN
         self._ui.trainMessageLabel.setVisible(bool(sentence))

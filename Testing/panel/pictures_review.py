@@ -1,0 +1,110 @@
+"""The documentation's pictures of the Review tab, drawn by the test host.
+
+python Testing/panel/pictures_review.py FOLDER CT: the CT (a CAP) stands for one case of a made run whose fold networks
+are those of the bundle that ships; the other cases' answers are made up.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+TESTING = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTING), str(TESTING.parent / "DualSamplingCOVID")]
+
+from _run_folder import Scan, noisy_logits, scans_of, write_run  # noqa: E402
+from DualSamplingCOVIDLib import resources  # noqa: E402
+from DualSamplingCOVIDLib.__main__ import main as command_line  # noqa: E402
+from DualSamplingCOVIDLib.bundle import load_bundle  # noqa: E402
+from DualSamplingCOVIDLib.diagnosis_folder import load  # noqa: E402
+from DualSamplingCOVIDLib.run_folder import MODELS  # noqa: E402
+from DualSamplingCOVIDLib.scene import compare, views  # noqa: E402
+from DualSamplingCOVIDLib.scene.result import allResults  # noqa: E402
+from DualSamplingCOVIDLib.training.config import Config  # noqa: E402
+from host.driver import Host  # noqa: E402
+from panel.pictures import NARROW, WINDOW, layPanel, panelPicture, save, windowPicture  # noqa: E402
+from panel.reviewed_run import Reader  # noqa: E402
+from panel.study import MODULE  # noqa: E402
+
+CASE, FOLDS = "cap-17", 3
+
+
+def makeRun(folder: Path, ct: Path) -> Path:
+    """Write a run of made cases, one of which is the CT, with what the bundle's networks answer for it."""
+    bundle = load_bundle(resources.path("Bundles/phantom-demo"))
+    analysed = folder / "analysed"
+    arguments = ["analyze", str(ct), "--output", str(analysed), "--segmenter", "threshold", "--device", "cpu"]
+    assert command_line([*arguments, "--write", "masks,maps", "--progress", "none"]) == 0
+    found = load(analysed)
+    cut_offs = found.segmentation.segmenter.cut_offs
+    made = scans_of(44, FOLDS, test_patients=8, seed=5, most_scans=1)
+    kinds = {True: "covid", False: "cap"}
+    scans = [
+        Scan(f"{kinds[s.covid]}-{number:02}", s.patient_id, s.covid, s.fold, s.ratio) for number, s in enumerate(made)
+    ]
+    own = next(index for index, scan in enumerate(scans) if scan.case_id == CASE)
+    scans[own] = Scan(CASE, scans[own].patient_id, False, scans[own].fold, found.segmentation.ratio)
+    others, answers = noisy_logits(scans, seed=1), {member.name: member.logit for member in found.members}
+
+    def logit(fold: int, model: str, scan: Scan) -> float:
+        return answers[model] if scan.case_id == CASE else others(fold, model, scan)
+
+    run = write_run(folder / "run", scans, logit, FOLDS, cut_offs=cut_offs, grid=bundle.grid)
+    spec = {"grid_shape": bundle.grid.shape_kji, "grid_spacing": bundle.grid.spacing_xyz}
+    config = Config().changed(folds=FOLDS, width=bundle.members[0].width, **spec)
+    (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    for fold in range(FOLDS):
+        for model in MODELS:
+            place = run / "folds" / str(fold) / model / "weights.safetensors"
+            place.write_bytes((bundle.folder / f"{model}.safetensors").read_bytes())
+    _setImage(run, ct)
+    return run
+
+
+def _setImage(run: Path, ct: Path) -> None:
+    path = run / "cases.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        row["image"] = str(ct.resolve()) if row["case_id"] == CASE else row["image"]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main(folder: Path, ct: Path) -> None:
+    """Review one case that fails, and keep the pictures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        draw(folder, makeRun(Path(scratch), ct))
+
+
+def draw(folder: Path, run: Path) -> None:
+    """Open the run, choose the case and keep the pictures."""
+    host: Any = Host()
+    host.load(MODULE)
+    layPanel(host, NARROW, WINDOW[1])
+    reader = Reader(host, host.open("DualSamplingCOVID"), run)
+    reader.openRun()
+    review = reader.review
+    reader.clickCell(reader.cases().index(CASE), 1)
+    host.wait(lambda: not reader.tab.isRunning, 300)
+    assert not review.messageLabel.text, review.messageLabel.text
+    result = allResults(reader.scene)[0]
+    focus = views.peakPoint(result)
+    host.write(review.commentEdit, "small opacities at the bases; the heat lies elsewhere")
+    host.click(review.flagButton)
+    save(folder, "window-review", windowPicture(host, lambda: views.showResult(reader.scene, result, focus)))
+    layPanel(host, NARROW, WINDOW[1])
+    host.click(review.compareButton)
+    save(folder, "window-review-compare", windowPicture(host, lambda: compare.fit(reader.scene, result, focus)))
+    host.click(review.compareButton)
+    save(folder, "panel-review", panelPicture(host))
+    host.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
