@@ -32,7 +32,8 @@ cd "$run/folds/0/baseline-us"
 """A worker that is at its first model; `$4` is the command, what else it writes is added to this."""
 STEPS = """
 step() { echo "{\\"epoch\\": $1, \\"step\\": $2, \\"bce\\": $3, \\"attention\\": 0.0}" >> steps.jsonl; }
-epoch() { echo "{\\"epoch\\": $1, \\"validation_loss\\": $2, \\"validation_auc\\": $3}" >> epochs.jsonl; }
+losses='"bce": 0.5, "attention": 0.0, "active_fraction": 1.0'
+epoch() { echo "{\\"epoch\\": $1, $losses, \\"validation_loss\\": $2, \\"validation_auc\\": $3}" >> epochs.jsonl; }
 """
 WAIT = 'while [ -e "$3" ]; do sleep 0.05; done; exit 130\n'
 """Until the lease, its third argument, is taken away."""

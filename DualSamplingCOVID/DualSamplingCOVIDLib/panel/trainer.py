@@ -9,8 +9,8 @@ from typing import Any
 import slicer
 
 from ..diagnosis import RESEARCH_USE_ONLY
+from ..run_folder import BUNDLE, ModelProgress, RunProgress
 from . import packages
-from .run_progress import BUNDLE, ModelProgress, RunProgress
 from .settings import Preferences
 from .slots import connect
 from .time_left import TimeLeft
@@ -126,7 +126,7 @@ class TrainerTab:
         ui.trainProgressBar.setVisible(bool(command))
         ui.trainStageLabel.setVisible(bool(command or problem))
         ui.trainStageLabel.text = self._stageText() if command else problem
-        ui.exportButton.enabled = not command and run is not None and bool(run.wholeFolds)
+        ui.exportButton.enabled = not command and run is not None and bool(run.whole_folds)
         ui.openReportButton.enabled = run is not None and run.report is not None
         ui.chartsButton.enabled = bool(self._shownModels())
 
@@ -152,7 +152,7 @@ class TrainerTab:
         self.refresh()
         run = self._inputs.run
         assert run is not None
-        if command == TRAIN and run.isFinished:
+        if command == TRAIN and run.is_finished:
             self._begin(lambda: self._job.evaluate(run.folder))
         elif command == TRAIN:
             text = _("Finished; tables need every fold: {finished} of {all} models are finished.")
@@ -196,7 +196,7 @@ class TrainerTab:
         if run is None or self._inputs.problem():
             self.update()
             return
-        if run.isFinished:
+        if run.is_finished:
             self._begin(lambda: self._job.evaluate(run.folder))
             return
         self._inputs.showProblems([])
@@ -242,9 +242,9 @@ class TrainerTab:
         models, run = self._shownModels(), self._inputs.run
         self._models.show(models, [self._stateOf(model) for model in models])
         self._ui.modelsSection.setVisible(bool(models))
-        record = run.tableII() if run is not None else None
+        record = run.tables() if run is not None else None
         isThere = self._results.show(record)
-        mayExport = run is not None and bool(run.wholeFolds) and not self.isRunning
+        mayExport = run is not None and bool(run.whole_folds) and not self.isRunning
         self._ui.tablesSection.setVisible(isThere or mayExport)
         self._ui.tablesResearchLabel.text = _(
             "{use}. Table II: every case is judged by models that did not learn from it."
@@ -262,7 +262,7 @@ class TrainerTab:
 
     def _stateOf(self, model: ModelProgress) -> str:
         place, epochs = (model.fold, model.model), self._inputs.plan.epochs
-        if model.isFinished:
+        if model.is_finished:
             return _("finished")
         if self._isTraining() and place == self._current():
             epoch = min(len(model.epochs) + 1, epochs)
@@ -276,7 +276,9 @@ class TrainerTab:
     def _current(self) -> tuple[int, str] | None:
         """The model at work: the first of the chosen ones that is not finished."""
         run = self._inputs.run
-        finished = {(model.fold, model.model) for model in run.models if model.isFinished} if run is not None else set()
+        finished = (
+            {(model.fold, model.model) for model in run.models if model.is_finished} if run is not None else set()
+        )
         return next((job for job in self._inputs.jobs if job not in finished), None)
 
     def _isTraining(self) -> bool:
@@ -286,7 +288,7 @@ class TrainerTab:
         """How many of the chosen models are done, counting the part of the one at work."""
         run: RunProgress | None = self._inputs.run
         jobs = set(self._inputs.jobs)
-        finished = sum((m.fold, m.model) in jobs and m.isFinished for m in run.models) if run is not None else 0
+        finished = sum((m.fold, m.model) in jobs and m.is_finished for m in run.models) if run is not None else 0
         return min(finished + self._fraction, len(jobs))
 
     def _stageText(self) -> str:
@@ -304,9 +306,9 @@ class TrainerTab:
         run = self._inputs.run
         if self.isRunning:
             return _("Stop")
-        if run is None or not run.isBegun:
+        if run is None or not run.is_begun:
             return _("Start")
-        if not run.isFinished:
+        if not run.is_finished:
             return _("Resume")
         return _("Evaluate") if run.report is None else _("Evaluate again")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..run_folder import BUNDLE, EVALUATION
 from .job import FOLDER_PREFIX
-from .run_progress import BUNDLE, EVALUATION
 from .translation import _
 from .worker import Outcome, Worker
 
