@@ -13,7 +13,7 @@ from ..scene.result import DECISION, Result
 from ..summary import NO_EVIDENCE, Network
 from .answer import peak
 from .settings import OverlayDefaults, Preferences
-from .slots import connect
+from .slots import connect, guarded
 from .translation import _
 
 _FOR, _AGAINST = "", "-opposite"
@@ -164,16 +164,21 @@ class OverlayControls:
         self._showsFourUp = False
 
     def _fit(self) -> None:
-        """Show the result in the views of a new layout, now and once these have got their sizes."""
+        """Show the result in the views of a new layout."""
+        if self._result is not None:
+            views.showResult(self._scene(), self._result, self._focus(self._result))
+            self._onAttention(self._ui.attentionSlider.value)
+            self._refitSoon()
+
+    def _refitSoon(self) -> None:
+        """Fit the views once more when they have got their sizes; somebody may have looked elsewhere by then."""
         import qt
 
-        def fit() -> None:
-            if self._result is not None:
-                views.showResult(self._scene(), self._result, self._focus(self._result))
-                self._onAttention(self._ui.attentionSlider.value)
+        qt.QTimer.singleShot(0, guarded(self._refit, self._onProblem))
 
-        fit()
-        qt.QTimer.singleShot(0, fit)
+    def _refit(self) -> None:
+        if self._result is not None and self._result.isComplete:
+            views.refit(self._scene(), self._result)
 
     def _offerMaps(self, result: Result) -> None:
         selector = self._ui.mapSelector
@@ -288,17 +293,10 @@ class OverlayControls:
 
     def _showCompare(self) -> int:
         """Show the comparison; return the layout before it."""
-        import qt
-
         assert self._result is not None
         before = compare.show(self._scene(), self._result, self._focus(self._result))
-        qt.QTimer.singleShot(0, self._fitCompare)
+        self._refitSoon()
         return before
-
-    def _fitCompare(self) -> None:
-        """Fit the comparison once its views have got their sizes."""
-        if self._result is not None and self._beforeCompare is not None:
-            compare.fit(self._scene(), self._result, self._focus(self._result))
 
     def _leaveCompare(self) -> None:
         if self._beforeCompare is None:

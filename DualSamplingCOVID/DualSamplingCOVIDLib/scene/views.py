@@ -75,6 +75,19 @@ def showResult(scene: Any, result: Result, focus: np.ndarray | None = None) -> N
             placeSlice(sliceNode, normal, bounds, focus)
 
 
+def refit(scene: Any, result: Result) -> None:
+    """Show the whole CT in every view of it that has got another size; where it is cut stays."""
+    bounds = np.zeros(6)
+    result.ct.GetRASBounds(bounds)
+    normals = dict(SLICE_AXES.values())
+    for composite in compositeNodes(scene):
+        sliceNode = scene.GetSingletonNode(composite.GetLayoutName(), "vtkMRMLSliceNode")
+        normal = normals.get(sliceNode.GetOrientation()) if sliceNode is not None else None
+        if normal is not None and composite.GetBackgroundVolumeID() == result.ct.GetID():
+            matrix = sliceNode.GetSliceToRAS()
+            placeSlice(sliceNode, normal, bounds, np.array([matrix.GetElement(row, 3) for row in range(3)]))
+
+
 def jumpTo(scene: Any, ras: np.ndarray) -> None:
     """Cut every axial, coronal and sagittal slice view at a point (RAS mm); what they show beside it stays."""
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
