@@ -111,9 +111,7 @@ def test_who_looks_elsewhere_before_the_views_have_their_sizes_stays_there(quick
     getattr(quick.ui, button).click()
     point = np.array([11.0, -12.0, 13.0])
     views.jumpTo(quick.scene, point)
-    node = quick.scene.GetSingletonNode(
-        "Red" if button == "readingButton" else "DualSamplingUSAxial", "vtkMRMLSliceNode"
-    )
+    node = quick.scene.GetSingletonNode(view, "vtkMRMLSliceNode")
     field = node.GetFieldOfView()
     node.SetFieldOfView(5.0, 5.0, 1.0)
     quick.host.wait(seconds=0.1)

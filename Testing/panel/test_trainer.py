@@ -327,3 +327,15 @@ def test_nothing_is_installed_without_consent(trainee, a_cohort, tmp_path, monke
     assert asked.text.startswith("Train needs Python packages") and f"- {missing}\n" in asked.text
     assert trainee.message.startswith("Nothing was installed, and Train needs") and not trainee.tab.isRunning
     assert trainee.host.packages.installed == []
+
+
+def test_what_goes_wrong_when_a_run_has_ended_is_told(scripted, monkeypatch):
+    trainee = scripted("exit 0")
+
+    def breaks(_command: str) -> None:
+        raise RuntimeError("the table is gone")
+
+    monkeypatch.setattr(trainee.tab, "onDone", breaks)
+    trainee.finish()
+    assert trainee.message == "Unexpected RuntimeError: the table is gone"
+    assert trainee.ui.trainButton.text == "Resume" and trainee.ui.trainInputSection.enabled

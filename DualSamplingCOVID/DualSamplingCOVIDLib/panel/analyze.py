@@ -50,7 +50,7 @@ class AnalyzeTab:
         self._overlay = OverlayControls(ui, preferences, lambda: slicer.mrmlScene, self.tell)
         self._job = Job(self, makeProcess, program, _temporaryPath())
         self._cancelling = False
-        self._inputs = Inputs(ui, preferences, self._parameters, self.update)
+        self._inputs = Inputs(ui, preferences, self._parameters, self.update, self.tell)
         self._results: list[Result] = []
         self._isEntered = self._wasReading = False
         for widget, signal, slot in (

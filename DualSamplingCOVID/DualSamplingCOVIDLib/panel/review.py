@@ -23,7 +23,7 @@ from .overlay import OverlayControls
 from .review_job import Request, ReviewJob, Shown
 from .review_table import CaseTable
 from .settings import Preferences
-from .slots import connect
+from .slots import connect, guarded
 from .translation import _
 
 NEXT_KEY, PREVIOUS_KEY = "N", "P"
@@ -270,7 +270,12 @@ class ReviewTab:
         self._edits += 1
         edit = self._edits
         self._ui.savedLabel.text = ""
-        qt.QTimer.singleShot(_QUIET_MILLISECONDS, lambda: self._saveComment() if edit == self._edits else None)
+
+        def saveAtRest() -> None:
+            if edit == self._edits:
+                self._saveComment()
+
+        qt.QTimer.singleShot(_QUIET_MILLISECONDS, guarded(saveAtRest, self.tell))
 
     def _saveComment(self) -> None:
         if self._chosen is None or self._opinions is None:

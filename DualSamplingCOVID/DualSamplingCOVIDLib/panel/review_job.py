@@ -130,6 +130,14 @@ class ReviewJob:
             else:
                 self._view.onFailed(outcome.sentence())
 
+    def onProblem(self, said: str) -> None:
+        """Tell that what the worker said or left could not be taken in."""
+        if self._worker.isRunning:
+            self._view.tell(said)
+        else:
+            self._end()
+            self._view.onFailed(said)
+
     def _startNext(self) -> None:
         self._request, self._next = self._next, None
         try:

@@ -60,7 +60,7 @@ class TrainerTab:
         self._isStopping = self._isEntered = self._wasCharting = False
         self._timer = qt.QTimer()
         self._timer.setInterval(READ_MILLISECONDS)
-        self._inputs = TrainerInputs(ui, Preferences(slicer.app.settings()), self._onInputs)
+        self._inputs = TrainerInputs(ui, Preferences(slicer.app.settings()), self._onInputs, self.tell)
         for widget, signal, slot in (
             (ui.trainButton, "clicked(bool)", self._onTrain),
             (ui.modelsTable, "itemSelectionChanged()", self._draw),

@@ -13,6 +13,7 @@ from ..cohort import LABELS, Case, read_cohort
 from ..errors import InputError
 from ..run_folder import TEST, Plan, RunProgress, read_plan
 from .settings import DEVICES, Preferences
+from .slots import connect
 from .training_job import Training
 from .translation import _
 
@@ -28,9 +29,12 @@ class TrainerInputs:
         ui: the Trainer page's widgets by name.
         preferences: the device.
         onChange: is told that a choice changed.
+        tell: is told what went wrong.
     """
 
-    def __init__(self, ui: Any, preferences: Preferences, onChange: Callable[[], None]) -> None:
+    def __init__(
+        self, ui: Any, preferences: Preferences, onChange: Callable[[], None], tell: Callable[[str], None]
+    ) -> None:
         self._ui, self._preferences, self._onChange = ui, preferences, onChange
         self._cases: tuple[Case, ...] = ()
         self._cohortProblem = self._settingsProblem = self._runProblem = ""
@@ -46,11 +50,14 @@ class TrainerInputs:
         for device, title in zip(DEVICES, (_("Automatic"), _("GPU (CUDA)"), _("CPU")), strict=True):
             ui.trainDeviceSelector.addItem(title, device)
         ui.trainDeviceSelector.setCurrentIndex(ui.trainDeviceSelector.findData(preferences.device))
-        ui.cohortEdit.connect("currentPathChanged(QString)", self._onCohort)
-        ui.runFolderEdit.connect("currentPathChanged(QString)", self._onRunFolder)
-        ui.settingsSelector.connect("currentIndexChanged(int)", self._onSettings)
-        ui.configEdit.connect("currentPathChanged(QString)", self._onSettings)
-        ui.foldSelector.connect("currentIndexChanged(int)", self._changed)
+        for widget, signal, slot in (
+            (ui.cohortEdit, "currentPathChanged(QString)", self._onCohort),
+            (ui.runFolderEdit, "currentPathChanged(QString)", self._onRunFolder),
+            (ui.settingsSelector, "currentIndexChanged(int)", self._onSettings),
+            (ui.configEdit, "currentPathChanged(QString)", self._onSettings),
+            (ui.foldSelector, "currentIndexChanged(int)", self._changed),
+        ):
+            connect(widget, signal, slot, tell)
         self.showProblems([])
         self._readSettings()
 

@@ -35,6 +35,9 @@ class View(Protocol):
     def onFailed(self, command: str, sentence: str) -> None:
         """Show what went wrong."""
 
+    def tell(self, sentence: str) -> None:
+        """Show what went wrong beside the command, which goes on."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -119,6 +122,14 @@ class TrainingJob:
             self._view.onStopped(command)
         else:
             self._view.onFailed(command, outcome.sentence().replace("--resume", _("Resume")))
+
+    def onProblem(self, said: str) -> None:
+        """Tell that what the worker said or left could not be taken in."""
+        if self._worker.isRunning:
+            self._view.tell(said)
+        else:
+            self._end()
+            self._view.onFailed(self._command, said)
 
     def _start(self, command: str, arguments: list[str]) -> None:
         self._command = command
