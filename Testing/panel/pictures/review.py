@@ -1,33 +1,25 @@
-"""The documentation's pictures of the Review tab, drawn by the test host.
+"""The pictures of the tab Review.
 
-python Testing/panel/pictures_review.py FOLDER CT: the CT (a CAP) stands for one case of a made run whose fold networks
-are those of the bundle that ships; the other cases' answers are made up.
+The CT, a CAP, stands for one case of a made run whose fold networks are those of the bundle that ships; the answers of
+the other cases are made up.
 """
 
 from __future__ import annotations
 
 import csv
-import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
-TESTING = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTING), str(TESTING.parent / "DualSamplingCOVID")]
-
-from _run_folder import Scan, noisy_logits, scans_of, write_run  # noqa: E402
-from DualSamplingCOVIDLib import resources  # noqa: E402
-from DualSamplingCOVIDLib.__main__ import main as command_line  # noqa: E402
-from DualSamplingCOVIDLib.bundle import load_bundle  # noqa: E402
-from DualSamplingCOVIDLib.diagnosis_folder import load  # noqa: E402
-from DualSamplingCOVIDLib.run_folder import MODELS  # noqa: E402
-from DualSamplingCOVIDLib.scene import compare, views  # noqa: E402
-from DualSamplingCOVIDLib.scene.result import allResults  # noqa: E402
-from DualSamplingCOVIDLib.training.config import Config  # noqa: E402
-from host.driver import Host  # noqa: E402
-from panel.pictures import NARROW, WINDOW, layPanel, panelPicture, save, windowPicture  # noqa: E402
-from panel.reviewed_run import Reader  # noqa: E402
-from panel.study import MODULE  # noqa: E402
+from _run_folder import Scan, noisy_logits, scans_of, write_run
+from DualSamplingCOVIDLib import resources
+from DualSamplingCOVIDLib.__main__ import main as command_line
+from DualSamplingCOVIDLib.bundle import load_bundle
+from DualSamplingCOVIDLib.diagnosis_folder import load
+from DualSamplingCOVIDLib.run_folder import MODELS
+from DualSamplingCOVIDLib.scene import compare, views
+from DualSamplingCOVIDLib.scene.result import allResults
+from DualSamplingCOVIDLib.training.config import Config
+from panel.pictures.shared import NARROW, WINDOW, layPanel, opened, panelPicture, place, save, windowPicture
+from panel.reviewed_run import Reader
 
 CASE, FOLDS = "cap-17", 3
 
@@ -76,18 +68,19 @@ def _setImage(run: Path, ct: Path) -> None:
         writer.writerows(rows)
 
 
-def main(folder: Path, ct: Path) -> None:
+def draw(folder: Path, ct: Path | None) -> None:
     """Review one case that fails, and keep the pictures."""
-    with tempfile.TemporaryDirectory() as scratch:
-        draw(folder, makeRun(Path(scratch), ct))
+    if ct is None:
+        raise SystemExit("the pictures of the tab Review need a CT of a CAP")
+    with place() as files:
+        _review(folder, makeRun(files, ct))
 
 
-def draw(folder: Path, run: Path) -> None:
+def _review(folder: Path, run: Path) -> None:
     """Open the run, choose the case and keep the pictures."""
-    host: Any = Host()
-    host.load(MODULE)
+    host, widget = opened()
     layPanel(host, NARROW, WINDOW[1])
-    reader = Reader(host, host.open("DualSamplingCOVID"), run)
+    reader = Reader(host, widget, run)
     reader.openRun()
     review = reader.review
     reader.clickCell(reader.cases().index(CASE), 1)
@@ -104,7 +97,3 @@ def draw(folder: Path, run: Path) -> None:
     host.click(review.compareButton)
     save(folder, "panel-review", panelPicture(host))
     host.close()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
