@@ -68,6 +68,18 @@ def test_the_maps_are_of_the_cases_own_fold_and_the_decision_is_the_runs(a_run: 
     assert found.attention.GetSize() == (9, 9, 9)
 
 
+def test_a_run_of_the_segmenters_masks_is_reviewed_with_those(a_run: Path, tmp_path: Path) -> None:
+    run = runs.copied(a_run, tmp_path)
+    text = (run / "config.toml").read_text(encoding="utf-8")
+    assert 'masks = "cohort"' in text
+    (run / "config.toml").write_text(text.replace('masks = "cohort"', 'masks = "segmenter"'), encoding="utf-8")
+    arguments = ["review", str(run), "--case", runs.name(0), "--output", str(tmp_path / "out"), "--progress", "none"]
+    assert main([*arguments, "--device", "cpu"]) == 0
+    found = sitk.GetArrayFromImage(diagnosis_folder.load(tmp_path / "out").segmentation.infection)
+    given = sitk.GetArrayFromImage(sitk.ReadImage(run / "infection-0.nrrd"))
+    assert found.any() and not np.array_equal(found, given)
+
+
 def test_a_test_case_is_answered_by_every_fold(a_run: Path) -> None:
     found = diagnosis_folder.load(a_run / "review" / runs.name(20))
     assert [member.fold for member in found.members] == [0, 0, 0, 1, 1, 1]
