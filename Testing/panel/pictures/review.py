@@ -15,7 +15,7 @@ from DualSamplingCOVIDLib.__main__ import main as command_line
 from DualSamplingCOVIDLib.bundle import load_bundle
 from DualSamplingCOVIDLib.diagnosis_folder import load
 from DualSamplingCOVIDLib.run_folder import MODELS
-from DualSamplingCOVIDLib.scene import compare, views
+from DualSamplingCOVIDLib.scene import views
 from DualSamplingCOVIDLib.scene.result import allResults
 from DualSamplingCOVIDLib.training.config import Config
 from panel.pictures.shared import NARROW, WINDOW, layPanel, opened, panelPicture, place, save, windowPicture
@@ -50,8 +50,8 @@ def makeRun(folder: Path, ct: Path) -> Path:
     (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     for fold in range(FOLDS):
         for model in MODELS:
-            place = run / "folds" / str(fold) / model / "weights.safetensors"
-            place.write_bytes((bundle.folder / f"{model}.safetensors").read_bytes())
+            weights = run / "folds" / str(fold) / model / "weights.safetensors"
+            weights.write_bytes((bundle.folder / f"{model}.safetensors").read_bytes())
     _setImage(run, ct)
     return run
 
@@ -91,9 +91,5 @@ def _review(folder: Path, run: Path) -> None:
     host.write(review.commentEdit, "small opacities at the bases; the heat lies elsewhere")
     host.click(review.flagButton)
     save(folder, "window-review", windowPicture(host, lambda: views.showResult(reader.scene, result, focus)))
-    layPanel(host, NARROW, WINDOW[1])
-    host.click(review.compareButton)
-    save(folder, "window-review-compare", windowPicture(host, lambda: compare.fit(reader.scene, result, focus)))
-    host.click(review.compareButton)
     save(folder, "panel-review", panelPicture(host))
     host.close()
