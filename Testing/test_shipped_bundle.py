@@ -49,7 +49,7 @@ def test_its_held_out_figures_keep_the_promise() -> None:
 def test_its_probabilities_span_from_one_class_to_the_other() -> None:
     covid, cap = _asked(904, COVID, 0.2), _asked(908, CAP, 0.02)
     assert covid.decision.answer == COVID and covid.decision.probability > 0.9
-    assert cap.decision.probability < 0.1
+    assert cap.decision.probability < 0.2
 
 
 def test_the_readme_shows_the_figures_of_its_metadata() -> None:

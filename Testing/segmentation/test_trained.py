@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from DualSamplingCOVIDLib.errors import BundleError
-from DualSamplingCOVIDLib.network.vbnet import VBNet
+from DualSamplingCOVIDLib.network.vbnet import COARSE_INPUTS, VBNet
 from DualSamplingCOVIDLib.segmentation.trained import load
 from DualSamplingCOVIDLib.segmentation.vbnet import VBNetSegmenter
 
@@ -29,7 +29,7 @@ def test_card_and_weights_come_back(tmp_path: Path) -> None:
     assert (read.card.name, read.card.version, read.card.detection_limit) == ("untrained", "7", 0.0015)
     assert read.card.cut_offs.small == 0.006
     torch.manual_seed(0)
-    expected = VBNet(3, 2, 8).state_dict()
+    expected = VBNet(COARSE_INPUTS, 2, 8).state_dict()
     assert all(torch.equal(expected[name], tensor) for name, tensor in read.tensors(read.coarse).items())
     assert VBNetSegmenter(tmp_path).card == read.card
 

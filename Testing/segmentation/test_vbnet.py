@@ -50,19 +50,40 @@ def test_a_consolidation_inside_is_lung_although_no_network_says_so() -> None:
     assert (found.left[32:38, 22:28, 62:68] >= 0.5).all()
 
 
+class NoBowel(Sides):
+    """Sees no lung in the lowest 18 mm."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(image)
+        logits[:, :, :3] = -8
+        return logits
+
+
 def test_air_that_the_coarse_network_does_not_share_is_no_lung() -> None:
     """Gas in the bowel or the table: the fine network alone would take it."""
-
-    class NoBowel(Sides):
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            logits = super().forward(image)
-            logits[:, :, :3] = -8
-            return logits
-
     hu = a_chest()
     hu[2:7, 20:40, 20:35] = -850
     found = find(hu, NoBowel(), Densities())  # type: ignore[arg-type]
     assert not (found.right[:10] >= 0.5).any() and (found.right[14:50, 16:46, 10:14] >= 0.5).all()
+
+
+def test_gas_that_opens_into_the_lung_is_cut_off_near_it() -> None:
+    hu = a_chest()
+    hu[1:12, 20:40, 20:35] = -850
+    found = find(hu, NoBowel(), Densities())  # type: ignore[arg-type]
+    assert not (found.right[:2] >= 0.5).any() and (found.right[14:50, 16:46, 10:14] >= 0.5).all()
+
+
+@pytest.mark.parametrize(("depth", "kept"), [(12, False), (20, True)])
+def test_air_beside_an_arm_is_small_beside_a_lung(depth: int, kept: bool) -> None:
+    """Parts of 43 ml and 72 ml beside lungs of 672 ml: 6 and 11 %."""
+    lung = np.zeros((70, 60, 90), bool)
+    lung[10:60, 10:50, 5:47] = True
+    lung[10:30, 10 : 10 + depth, 60:82] = True
+    arm = lung[:, :, 60:].copy()
+    assert arm.sum() * 0.008 > vbnet.LEAST_LUNG_ML
+    found = vbnet._main_parts(lung)
+    assert found[:, :, :50].sum() == 84000 and bool(found[:, :, 60:].any()) == kept
 
 
 @pytest.mark.parametrize(("side", "kept"), [(1, False), (3, True)])

@@ -190,7 +190,8 @@ def shape_chest(plan: BodyPlan, grid: Grid, rng: np.random.Generator, seen: Mask
         for axis, amplitude in zip(body, (2.5, 3.0, 4.0), strict=True)
     )
     cavity = chest_wall_distance(plan, x, y, z)
-    heart = _heart_distance(plan, x, y, z) + 2.5 * smooth_field(grid, 28.0, rng)
+    heart = _heart_distance(plan, x, y, z, _bulges(plan, rng))
+    heart += np.float32(rng.uniform(2, 5)) * smooth_field(grid, float(rng.uniform(20, 40)), rng)
     above = _diaphragm_height(plan, x, y, z)
     costal = np.minimum(cavity, 0.8 * above)
     depth = np.minimum(costal, heart)
@@ -225,14 +226,29 @@ def rounded_square(across: Floats, along: Floats) -> Floats:
     return np.asarray(np.sqrt(np.sqrt(a * a + b * b + np.float32(1.5) * a * b)), np.float32)
 
 
-def _heart_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:
-    """Distance in mm outside the heart, an ellipsoid whose apex points left, forward and down."""
+def _bulges(plan: BodyPlan, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Draw spheres (x, y, z, radius in mm) that round the heart's outline: ventricle, atria, auricle, fat pads."""
+    bulges = []
+    for _ in range(int(rng.integers(0, 4))):
+        direction = rng.normal(0, 1, 3)
+        away = rng.uniform(0.5, 0.9) * plan.heart_radius
+        radius = rng.uniform(0.35, 0.65) * plan.heart_radius
+        bulges.append(np.append(plan.heart + away * direction / np.linalg.norm(direction), radius))
+    return bulges
+
+
+def _heart_distance(plan: BodyPlan, x: Floats, y: Floats, z: Floats, bulges: list[NDArray[np.float64]]) -> Floats:
+    """Distance in mm outside the heart, an ellipsoid with `bulges` whose apex points left, forward and down."""
     cx, cy, cz = plan.heart
     dx, dy, dz = x - np.float32(cx), y - np.float32(cy), z - np.float32(cz)
     long = 0.80 * dx - 0.35 * dy - 0.45 * dz
     square = dx * dx + dy * dy + dz * dz
     level = np.sqrt(np.maximum((square - long * long), 0) / 0.95**2 + (long / 1.32) ** 2)
-    return np.asarray(level - np.float32(plan.heart_radius), np.float32)
+    distance = np.asarray(level - np.float32(plan.heart_radius), np.float32)
+    for bx, by, bz, radius in bulges:
+        away = np.sqrt((x - np.float32(bx)) ** 2 + (y - np.float32(by)) ** 2 + (z - np.float32(bz)) ** 2)
+        np.minimum(distance, away - np.float32(radius), out=distance)
+    return distance
 
 
 def _diaphragm_height(plan: BodyPlan, x: Floats, y: Floats, z: Floats) -> Floats:

@@ -13,7 +13,7 @@ from .vessels import Points, Tree, draw_branches, grow_tree
 
 ARTERY_STEMS = ((16.0, 22.0, -58.0), (14.0, -6.0, 24.0), (24.0, -22.0, -8.0))
 """Where the arteries' wide stems end, (outward, to the back, up) in mm from the hilum: lower, upper and middle one."""
-VEIN_STEMS = ((30.0, 26.0, -12.0), (16.0, -16.0, 34.0))
+VEIN_STEMS = ((44.0, 30.0, -14.0), (16.0, -16.0, 34.0))
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
     vessels = np.zeros(grid.shape, np.float32)
     wall, lumen = vessels.copy(), vessels.copy()
     calibre = plan.half_depth / 94 * rng.uniform(0.75, 1.3)
+    # the lower veins run level into the atrium, in some people as wide as a finger
+    venous = calibre * rng.uniform(1.0, 1.5)
     arteries, airways = [], []
     for side, lung in ((-1, chest.right), (1, chest.left)):
         deep, wide = (_room(grid, lung & (chest.depth > least)) for least in (5.0, 1.5))
@@ -41,7 +43,7 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
         artery = grow_tree(root, stems, _spread(deep, 700, rng), _spread(wide, 2400, rng), 7.6 * calibre, rng)
         # the veins come from the left atrium: lower, and in front
         root, stems = _stems(plan, hilum - [side * 6.0, 4.0, 20.0], VEIN_STEMS, side, rng)
-        vein = grow_tree(root, stems, _spread(deep, 500, rng), _spread(wide, 1700, rng), 6.8 * calibre, rng)
+        vein = grow_tree(root, stems, _spread(deep, 500, rng), _spread(wide, 1700, rng), 6.8 * venous, rng)
         box = _round_lung(grid, lung)
         part = grid.part(box)
         for tree in (artery, vein):

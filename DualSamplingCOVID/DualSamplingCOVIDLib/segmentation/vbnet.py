@@ -19,7 +19,7 @@ from ..diagnosis import Segmentation, SegmenterCard
 from ..errors import BundleError, ResourceError
 from ..progress import Progress, silent
 from . import trained, working_grid
-from .morphology import VOXEL_ML, box, larger_than
+from .morphology import VOXEL_ML, box, grown, larger_than
 from .working_grid import AIR_HU, BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 SHIPPED = "Bundles/vbnet-synthetic"
 MARGIN = 8
 """Voxels of the fine grid that are kept round the coarse lungs."""
-LEAST_LUNG_ML = 30.0
+LEAST_LUNG_ML, LEAST_LUNG_SHARE = 30.0, 0.08
+"""A part of the coarse lungs counts from this size on, and from this share of the largest part: air beside an arm."""
+REACH_MM = 12.0
+"""How far the fine lungs may leave the coarse ones: gas in the bowel lies behind a thin wall."""
 LEAST_PART_ML = 1.0
 LEAST_INFECTION_ML = 0.05
 SURE = 0.7
@@ -133,7 +136,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             seen = _asked(coarse, coarsened(volume), placed, COARSE_SIDE).cpu()
             summary = torch.stack([seen[0].amax(0), torch.from_numpy(_rightness(seen[0].numpy()))])
             lung, rightness = refined(summary[None], hu.shape)[0].numpy()  # type: ignore[arg-type]
-            sure = larger_than(lung > 0.5, LEAST_LUNG_ML)
+            sure = _main_parts(lung > 0.5)
             if not sure.any():
                 return found
             progress("segmenting lungs and infection", 0.3)
@@ -145,7 +148,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             raise
         raise ResourceError("memory ran out while lungs and infection were sought") from None
     progress("segmenting lungs and infection", 0.7)
-    lungs = _lungs(answer[0], answer[1], lung[part] > 0.5)
+    lungs = _lungs(answer[0], answer[1], sure[part])
     is_right = rightness[part] >= 0
     found.right[part] = np.where(lungs & is_right, answer[0], 0)
     found.left[part] = np.where(lungs & ~is_right, answer[0], 0)
@@ -164,6 +167,16 @@ def _rightness(sides: FloatArray) -> FloatArray:
         return difference
     nearest = ndimage.distance_transform_edt(unsure, return_distances=False, return_indices=True)
     return np.asarray(difference[tuple(nearest)])
+
+
+def _main_parts(lung: BoolArray) -> BoolArray:
+    """The components of the coarse lungs that are large enough, in ml and beside the largest."""
+    labels, count = ndimage.label(lung)
+    if not count:
+        return lung
+    sizes = np.bincount(labels.ravel())[1:]
+    least = max(LEAST_LUNG_ML / VOXEL_ML, LEAST_LUNG_SHARE * sizes.max())
+    return np.concatenate([[False], sizes >= least])[labels]
 
 
 def _region(sure: BoolArray) -> tuple[slice, ...]:
@@ -207,7 +220,7 @@ def _lungs(probability: FloatArray, infection: FloatArray, coarse: BoolArray) ->
     the chest wall from near.
     """
     probability[:] = np.where(coarse, np.maximum(probability, infection), probability)
-    inside = larger_than(probability > 0.5, LEAST_PART_ML)
+    inside = larger_than((probability > 0.5) & grown(coarse, REACH_MM), LEAST_PART_ML)
     labels, _ = ndimage.label(inside)
     shared = np.unique(labels[coarse & inside])
     kept = ndimage.binary_fill_holes(np.isin(labels, shared[shared > 0]))
