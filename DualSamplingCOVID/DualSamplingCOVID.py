@@ -64,30 +64,21 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
-        self.analyzeTab = None
-        self.trainerTab = None
+        self.tabs = None
         self.updatePending = False
 
     def setup(self):
         """Build the panel."""
         import qt
 
-        from DualSamplingCOVIDLib.panel.analyze import AnalyzeTab
-        from DualSamplingCOVIDLib.panel.trainer import TrainerTab
+        from DualSamplingCOVIDLib.panel.tabs import Tabs
 
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/DualSamplingCOVID.ui"))
         self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = DualSamplingCOVIDLogic()
-        self.analyzeTab = AnalyzeTab(self.ui, self.logic.getParameterNode, qt.QProcess)
-        self.trainerPage = slicer.util.loadUI(self.resourcePath("UI/Trainer.ui"))
-        self.ui.tabs.insertTab(1, self.trainerPage, _("Train"))
-        self.trainerUi = slicer.util.childWidgetVariables(self.trainerPage)
-        self.trainerTab = TrainerTab(
-            self.trainerUi, self.ui.tabs, self.trainerPage, self.analyzeTab.useBundle, qt.QProcess
-        )
+        self.tabs = Tabs(uiWidget, self.logic.getParameterNode, qt.QProcess)
+        self.ui = self.tabs.ui
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
@@ -103,49 +94,37 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def cleanup(self):
         """End what runs: the panel is taken away."""
-        if self.trainerTab is not None:
-            self.trainerTab.close()
-            self.trainerTab = None
-        if self.analyzeTab is not None:
-            self.analyzeTab.close()
-            self.analyzeTab = None
+        self.onQuit()
+        self.tabs = None
         self.removeObservers()
         slicer.app.disconnect("aboutToQuit()", self.onQuit)
 
     def enter(self):
         """Show what the scene holds now."""
-        if self.analyzeTab is not None:
-            self.analyzeTab.enter()
-        if self.trainerTab is not None:
-            self.trainerTab.enter()
+        if self.tabs is not None:
+            self.tabs.enter()
 
     def exit(self):
         """Give the user's layout back."""
-        if self.trainerTab is not None:
-            self.trainerTab.leave()
-        if self.analyzeTab is not None:
-            self.analyzeTab.leave()
+        if self.tabs is not None:
+            self.tabs.leave()
 
     def onSceneStartClose(self, caller=None, event=None):
         """End the work that belongs to the scene."""
-        self.trainerTab.close()
-        self.analyzeTab.close()
+        self.tabs.close()
 
     def onSceneStartSave(self, caller=None, event=None):
         """Save the scene in the user's own layout."""
-        self.trainerTab.beforeSave()
-        self.analyzeTab.beforeSave()
+        self.tabs.beforeSave()
 
     def onSceneEndSave(self, caller=None, event=None):
         """Go on as before."""
-        self.analyzeTab.afterSave()
-        self.trainerTab.afterSave()
+        self.tabs.afterSave()
 
     def onSceneChanged(self, caller=None, event=None):
         """Show what the scene holds after it was closed or another one came in."""
         if not slicer.mrmlScene.IsBatchProcessing():
-            self.analyzeTab.refresh()
-            self.trainerTab.refresh()
+            self.tabs.refresh()
 
     def onNodeAdded(self, caller=None, event=None):
         """A CT may have come: let the button say so once the volume has its voxels."""
@@ -158,15 +137,13 @@ class DualSamplingCOVIDWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def onNodesSettled(self):
         """Let the button say what can be done with the nodes that came."""
         self.updatePending = False
-        if self.analyzeTab is not None:
-            self.analyzeTab.update()
+        if self.tabs is not None:
+            self.tabs.update()
 
     def onQuit(self):
         """Slicer closes: no process is left behind."""
-        if self.trainerTab is not None:
-            self.trainerTab.close()
-        if self.analyzeTab is not None:
-            self.analyzeTab.close()
+        if self.tabs is not None:
+            self.tabs.close()
 
 
 class DualSamplingCOVIDLogic(ScriptedLoadableModuleLogic):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
+from DualSamplingCOVIDLib.preprocessing import GridSpec
 from DualSamplingCOVIDLib.run_folder import CASE_COLUMNS, MODELS, PREDICTION_COLUMNS
 
 SHAPE_KJI, SPACING_XYZ = (20, 32, 40), (8.0, 8.0, 14.0)
@@ -32,16 +33,24 @@ Logit = Callable[[int, str, Scan], float]
 """(fold, model, case) -> logit of COVID-19."""
 
 
-def write_run(folder: Path, scans: Sequence[Scan], logit: Logit, folds: int, volumes: bool = False) -> Path:
+def write_run(
+    folder: Path,
+    scans: Sequence[Scan],
+    logit: Logit,
+    folds: int,
+    volumes: bool = False,
+    cut_offs: CutOffs | None = None,
+    grid: GridSpec | None = None,
+) -> Path:
     """Write a finished run; with `volumes` each case has a prepared volume."""
     folder.mkdir(parents=True)
-    cut_offs = CutOffs()
+    cut_offs, grid = cut_offs or CutOffs(), grid or GridSpec(SHAPE_KJI, SPACING_XYZ)
     segmenter = {"name": "threshold", "version": "1", "cut_offs": vars(cut_offs), "detection_limit": 0.0}
     card = {
         "schema": 1,
         "software": {"torch": "2.13.0", "numpy": "2.4.6"},
         "cohort_sha256": "ab" * 32,
-        "grid": {"shape_kji": SHAPE_KJI, "spacing_xyz": SPACING_XYZ},
+        "grid": {"shape_kji": grid.shape_kji, "spacing_xyz": grid.spacing_xyz},
         "segmenter": segmenter,
         "models": list(MODELS),
         "folds": folds,

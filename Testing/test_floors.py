@@ -12,7 +12,7 @@ FLOORS = (
     {"diagnosis", "parallel"},
     {"ct", "diagnosis_folder", "summary", "weights"},
     {"network"},
-    {"segmentation", "preprocessing", "cohort", "run_folder"},
+    {"segmentation", "preprocessing", "cohort", "run_folder", "review_folder"},
     {"bundle", "ensemble", "phantom"},
     {"evaluation"},
     {"analysis", "report", "scene"},

@@ -46,7 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Importing takes long enough to be interrupted.
-    from .commands import analyze, bundle, cross_validate, evaluate, fit, phantom, report, segment, train_segmenter
+    from .commands import (
+        analyze,
+        bundle,
+        cross_validate,
+        evaluate,
+        fit,
+        phantom,
+        report,
+        review,
+        segment,
+        train_segmenter,
+    )
 
     parser = argparse.ArgumentParser(
         prog="dualsampling-covid",
@@ -54,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (analyze, report, segment, phantom, train_segmenter, fit, cross_validate, evaluate, bundle):
+    for command in (analyze, report, segment, phantom, train_segmenter, fit, cross_validate, evaluate, review, bundle):
         command.register(subparsers)
     return parser
 

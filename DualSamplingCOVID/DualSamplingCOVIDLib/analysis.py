@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -64,19 +65,18 @@ def analyze(
     members = []
     for index, member in enumerate(bundle.members):
         progress("asking the networks", index / len(bundle.members))
-        members.append(_ask(bundle, member, prepared, device))
+        members.append(ask(member, bundle.weights(member), prepared, device))
 
     progress("weighing the answers", 0.0)
     probability = {s: _mean([m.probability for m in _voters(members, s)]) for s in ("US", "SS")}
     decision = ensemble.decide(probability["US"], probability["SS"], segmentation.ratio, segmentation.segmenter)
-    maps = {s: _mean_image([m.attention.image for m in _voters(members, s)]) for s in ("US", "SS")}
-    opposites = {s: _mean_image([m.opposite.image for m in _voters(members, s)]) for s in ("US", "SS")}
+    attention, opposite = combined_maps(members, decision.weight)
     return Diagnosis(
         segmentation=segmentation,
         members=tuple(members),
         decision=decision,
-        attention=ensemble.combine_maps(maps["US"], maps["SS"], decision.weight),
-        opposite=ensemble.combine_maps(opposites["US"], opposites["SS"], decision.weight),
+        attention=attention,
+        opposite=opposite,
         findings=findings + mismatch,
         bundle=bundle.card,
         ct_sha256=ct.sha256,
@@ -105,14 +105,31 @@ def _shrunk(grid: preprocessing.NetworkGrid) -> tuple[Finding, ...]:
     return (Finding("shrunk-lungs", f"the lungs exceed the network's grid and were shrunk {grid.scale:.2f} times"),)
 
 
-def _ask(bundle: Bundle, member: Member, prepared: preprocessing.NetworkInput, device: str) -> MemberResult:
+def combined_maps(members: Sequence[MemberResult], weight: float) -> tuple[sitk.Image, sitk.Image]:
+    """Return the decision's A^ and its opposite: Eq. 5's `weight` on the mean map with US, the rest on that with SS."""
+    maps = {s: _mean_image([m.attention.image for m in _voters(members, s)]) for s in ("US", "SS")}
+    opposites = {s: _mean_image([m.opposite.image for m in _voters(members, s)]) for s in ("US", "SS")}
+    return (
+        ensemble.combine_maps(maps["US"], maps["SS"], weight),
+        ensemble.combine_maps(opposites["US"], opposites["SS"], weight),
+    )
+
+
+def ask(
+    member: Member, tensors: Mapping[str, torch.Tensor], prepared: preprocessing.NetworkInput, device: str
+) -> MemberResult:
+    """Ask one network of these weights what it makes of a prepared CT.
+
+    Raises:
+        ResourceError: memory ran out, or there is no such device.
+    """
     import torch
 
     from .network import attention as online
 
     try:
         where = choose_device(device)
-        network = _network(bundle, member).to(where)
+        network = _network(member, tensors).to(where)
         image = torch.from_numpy(prepared.image)[None, None].to(where, memory_format=torch.channels_last_3d)
         lattice, stride = prepared.grid.every(MAP_STEP), online.STRIDE // MAP_STEP
         exact = torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
@@ -149,14 +166,14 @@ def _attention(maps: AttentionMaps, grid: preprocessing.NetworkGrid) -> Attentio
     return Attention(grid.to_image(np.ascontiguousarray(array, dtype=np.float32)), float(maps.raw_peak[0]))
 
 
-def _network(bundle: Bundle, member: Member) -> ResNet34:
+def _network(member: Member, tensors: Mapping[str, torch.Tensor]) -> ResNet34:
     import torch
 
     from .network.resnet import ResNet34, fuse
 
     with torch.device("meta"):
         network = ResNet34(width=member.width)
-    network.load_state_dict(bundle.weights(member), assign=True)
+    network.load_state_dict(dict(tensors), assign=True)
     return fuse(network.eval())
 
 
@@ -179,7 +196,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda")
 
 
-def _voters(members: list[MemberResult], sampling: str) -> list[MemberResult]:
+def _voters(members: Sequence[MemberResult], sampling: str) -> list[MemberResult]:
     return [member for member in members if (member.sampling, member.kind) == (sampling, "attention")]
 
 

@@ -56,7 +56,7 @@ class Study:
 
     def finish(self, seconds: float = 120) -> None:
         """Wait until nothing is at work any more."""
-        self.host.wait(lambda: not self.widget.analyzeTab.isRunning, seconds)
+        self.host.wait(lambda: not self.widget.tabs.analyze.isRunning, seconds)
 
     def analyze(self, seconds: float = 120) -> Result:
         """Click Analyze and wait for the result."""

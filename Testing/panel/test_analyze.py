@@ -216,7 +216,7 @@ def test_a_second_analysis_of_one_ct_replaces_or_keeps_after_asking(quick):
     first = quick.analyze()
     quick.host.dialogs.will(pressing("Cancel"))
     quick.start()
-    assert not quick.widget.analyzeTab.isRunning and len(results(quick.scene)) == 1
+    assert not quick.widget.tabs.analyze.isRunning and len(results(quick.scene)) == 1
     quick.host.dialogs.will(pressing("Keep both"))
     second = quick.analyze()
     assert first.attention is not None and second.attention.GetName() != first.attention.GetName()

@@ -194,13 +194,36 @@ def test_the_log_keeps_what_the_worker_said(clean, tmp_path, monkeypatch):
     assert "status 1" in clean.ui.messageLabel.text
 
 
+def _breaks(*_values: object) -> None:
+    raise RuntimeError("the label is gone")
+
+
+def test_a_line_that_cannot_be_shown_does_not_end_the_work(clean, tmp_path, monkeypatch):
+    worker(tmp_path, monkeypatch, "echo 'a line' >&2; sleep 0.2; echo 'error: no lungs' >&2; exit 3")
+    monkeypatch.setattr(clean.widget.tabs.analyze, "onLine", _breaks)
+    told: list[str] = []
+    monkeypatch.setattr(clean.widget.tabs.analyze, "tell", lambda said, isError=True: told.append(said))
+    clean.start()
+    clean.finish(20)
+    assert "Unexpected RuntimeError: the label is gone" in told and told[-1] == "no lungs"
+
+
+def test_what_goes_wrong_at_the_end_of_the_work_is_told(clean, tmp_path, monkeypatch):
+    worker(tmp_path, monkeypatch, "echo 'error: no lungs' >&2; exit 3")
+    job = clean.widget.tabs.analyze._job
+    monkeypatch.setattr(job, "onEnd", _breaks)
+    clean.start()
+    clean.finish(20)
+    assert clean.ui.messageLabel.text == "Unexpected RuntimeError: the label is gone"
+
+
 def test_closing_the_scene_ends_the_work(study, tmp_path, monkeypatch):
     worker(tmp_path, monkeypatch, SLEEPER)
     study.loadCt()
     study.start()
     stage(study, "asking the networks")
     study.host.closeScene()
-    assert not study.widget.analyzeTab.isRunning
+    assert not study.widget.tabs.analyze.isRunning
     assert_no_leftovers()
     assert study.ui.analyzeButton.text == "Analyze" and not study.ui.analyzeButton.enabled
     assert results(study.scene) == []

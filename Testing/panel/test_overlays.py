@@ -104,6 +104,21 @@ def test_the_buttons_go_where_they_say(quick):
             assert matrix.GetElement(axis, 3) == pytest.approx(point[axis], abs=1e-3)
 
 
+@pytest.mark.parametrize(("button", "view"), [("readingButton", "Red"), ("compareButton", "DualSamplingUSAxial")])
+def test_who_looks_elsewhere_before_the_views_have_their_sizes_stays_there(quick, button, view):
+    quick.loadCt()
+    quick.analyze()
+    getattr(quick.ui, button).click()
+    point = np.array([11.0, -12.0, 13.0])
+    views.jumpTo(quick.scene, point)
+    node = quick.scene.GetSingletonNode(view, "vtkMRMLSliceNode")
+    field = node.GetFieldOfView()
+    node.SetFieldOfView(5.0, 5.0, 1.0)
+    quick.host.wait(seconds=0.1)
+    assert node.GetSliceToRAS().GetElement(2, 3) == pytest.approx(point[2], abs=1e-3)
+    assert node.GetFieldOfView()[:2] == pytest.approx(field[:2])
+
+
 def test_layouts_change_and_the_users_own_comes_back(quick):
     layout = quick.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)

@@ -32,7 +32,8 @@ cd "$run/folds/0/baseline-us"
 """A worker that is at its first model; `$4` is the command, what else it writes is added to this."""
 STEPS = """
 step() { echo "{\\"epoch\\": $1, \\"step\\": $2, \\"bce\\": $3, \\"attention\\": 0.0}" >> steps.jsonl; }
-epoch() { echo "{\\"epoch\\": $1, \\"validation_loss\\": $2, \\"validation_auc\\": $3}" >> epochs.jsonl; }
+losses='"bce": 0.5, "attention": 0.0, "active_fraction": 1.0'
+epoch() { echo "{\\"epoch\\": $1, $losses, \\"validation_loss\\": $2, \\"validation_auc\\": $3}" >> epochs.jsonl; }
 """
 WAIT = 'while [ -e "$3" ]; do sleep 0.05; done; exit 130\n'
 """Until the lease, its third argument, is taken away."""
@@ -326,3 +327,15 @@ def test_nothing_is_installed_without_consent(trainee, a_cohort, tmp_path, monke
     assert asked.text.startswith("Train needs Python packages") and f"- {missing}\n" in asked.text
     assert trainee.message.startswith("Nothing was installed, and Train needs") and not trainee.tab.isRunning
     assert trainee.host.packages.installed == []
+
+
+def test_what_goes_wrong_when_a_run_has_ended_is_told(scripted, monkeypatch):
+    trainee = scripted("exit 0")
+
+    def breaks(_command: str) -> None:
+        raise RuntimeError("the table is gone")
+
+    monkeypatch.setattr(trainee.tab, "onDone", breaks)
+    trainee.finish()
+    assert trainee.message == "Unexpected RuntimeError: the table is gone"
+    assert trainee.ui.trainButton.text == "Resume" and trainee.ui.trainInputSection.enabled

@@ -25,12 +25,12 @@ class Trainee:
     """The Trainer tab with a person before it."""
 
     def __init__(self, host: Any, widget: Any) -> None:
-        self.host, self.widget, self.ui, self.scene = host, widget, widget.trainerUi, host.scene
+        self.host, self.widget, self.ui, self.scene = host, widget, widget.tabs.trainerUi, host.scene
         host.choose(widget.ui.tabs, "Train")
 
     @property
     def tab(self) -> Any:
-        return self.widget.trainerTab
+        return self.widget.tabs.trainer
 
     @property
     def message(self) -> str:

@@ -20,7 +20,7 @@ import torch
 
 from DualSamplingCOVIDLib import weights
 from DualSamplingCOVIDLib.errors import InputError, ResourceError
-from DualSamplingCOVIDLib.run_folder import read_result, read_state
+from DualSamplingCOVIDLib.run_folder import RunProgress, read_result
 from DualSamplingCOVIDLib.training import recorded
 from DualSamplingCOVIDLib.training.cross_validation import train_models
 from DualSamplingCOVIDLib.training.fit import Step, predict
@@ -60,10 +60,10 @@ def test_every_model_of_every_fold_leaves_what_the_run_folder_promises(undisturb
 
 
 def test_the_state_of_a_finished_run_is_what_its_models_results_say(undisturbed: Path) -> None:
-    state = read_state(undisturbed)
-    assert state.prepared and state.finished and [(one.fold, one.model) for one in state.models] == list(MODELS)
-    for one in state.models:
-        assert (one.epochs_done, one.epochs) == (3, 3) and one.best is not None
+    progress = RunProgress(undisturbed)
+    assert progress.is_finished and [(one.fold, one.model) for one in progress.models] == list(MODELS)
+    for one in progress.models:
+        assert len(one.epochs) == progress.plan.epochs == 3 and one.best is not None
         result = read_result(undisturbed / "folds" / str(one.fold) / one.model)
         assert one.best._asdict() == result["best"]
 
@@ -161,7 +161,9 @@ def test_an_interruption_repeats_one_epoch_at_most_and_no_finished_model(
         train_models(run, [0], CPU, progress=interrupt)
     before = len(seen)
     assert run.is_finished(0, "baseline-us") and not run.is_finished(0, "attention-ss")
-    assert [model.state for model in read_state(run.folder).models] == ["finished", "running", "waiting", "waiting"]
+    models = RunProgress(run.folder).models
+    assert [model.is_finished for model in models] == [True, False, False, False]
+    assert [bool(model.steps) for model in models] == [True, True, False, False]
     train_models(run, [0], CPU)
     assert all(folder.endswith("attention-ss") for folder, _ in seen[before:])
     repeated = {epoch for _, epoch in seen[before:]} & {epoch for f, epoch in seen[:before] if f == seen[-1][0]}

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..diagnosis import CAP, COVID
-from ..run_folder import ATTENTION_SS, ATTENTION_US, RunCase
+from ..run_folder import ATTENTION_SS, ATTENTION_US, Run, RunCase
 from .calibration import spread
-from .methods import DECISION, CaseSet
+from .methods import DECISION, CaseSet, paper_sets
 from .metrics import THRESHOLD
 
 LOW_CONFIDENCE = 0.7
@@ -71,6 +71,11 @@ def judge(cases: CaseSet) -> tuple[JudgedCase, ...]:
         JudgedCase(case, {method: float(p[number]) for method, p in answers.items()}, float(spreads[number]))
         for number, case in enumerate(cases.cases)
     )
+
+
+def judge_run(run: Run) -> tuple[JudgedCase, ...]:
+    """Return a run's cases with what the paper's methods answer, validation first; see `methods.paper_sets`."""
+    return tuple(one for cases in paper_sets(run) if cases.cases for one in judge(cases))
 
 
 def failures(judged: Sequence[JudgedCase]) -> tuple[JudgedCase, ...]:

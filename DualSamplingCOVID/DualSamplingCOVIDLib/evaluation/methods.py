@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,7 +32,7 @@ TITLES = {
 """Method -> what it is called in tables and figures. The paper's four come first."""
 
 PAPER_METHODS = tuple(TITLES)[:4]
-_FORM_OF = dict(zip(tuple(TITLES)[3:7], FORMS, strict=True))
+_FORM_OF = dict(zip(tuple(TITLES)[4:7], FORMS[1:], strict=True))
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,39 @@ class CaseSet:
         return self.probabilities[method].mean(axis=0)
 
 
+def paper_sets(run: Run) -> tuple[CaseSet, CaseSet]:
+    """Return the validation and the test set with what the paper's four methods answer, the decision by Eq. 5.
+
+    Nothing is fitted, so a run that is not finished will do: the cases of folds without all models are left out, and
+    test cases are answered by the folds that are finished (left out where none is).
+    """
+    folds = finished_folds(run)
+    validation = tuple(case for case in run.validation if case.fold in folds)
+    own = {name: _validation_logits(run, name, validation)[None] for name in MODELS}
+    other = {name: _test_logits(run, name, folds) for name in MODELS}
+    cut_offs = run.segmenter.cut_offs
+    return (
+        _answered(VALIDATION, validation, own, cut_offs),
+        _answered(TEST, run.test if folds else (), other, cut_offs),
+    )
+
+
+def _answered(name: str, cases: tuple[RunCase, ...], logits: dict[str, Floats], cut_offs: CutOffs) -> CaseSet:
+    """Return a set with each model's probabilities and Eq. 5's, of logits [model, case]."""
+    probabilities = {model: _sigmoid(rows) for model, rows in logits.items()}
+    combine = fitted_on("equation", [], [], [], [], cut_offs)
+    ratios = CaseSet(name, cases, {}).ratios
+    rows = [combine(us, ss, ratios) for us, ss in zip(logits[ATTENTION_US], logits[ATTENTION_SS], strict=True)]
+    probabilities[DUAL] = np.array(rows).reshape(len(rows), len(cases))
+    return CaseSet(name, cases, probabilities)
+
+
+def finished_folds(run: Run) -> tuple[int, ...]:
+    """Return the folds whose three models have predicted."""
+    found = {(model.fold, model.name) for model in run.models}
+    return tuple(fold for fold in range(run.folds) if all((fold, name) in found for name in MODELS))
+
+
 def case_sets(run: Run) -> tuple[CaseSet, CaseSet, tuple[str, ...]]:
     """Return the validation set, the test set (without cases where the run has none), and why a method is left out.
 
@@ -85,42 +118,40 @@ def case_sets(run: Run) -> tuple[CaseSet, CaseSet, tuple[str, ...]]:
     by the other folds' out-of-fold predictions. On the test set w and the stacker are fitted on all folds, and the
     ratio's regression stands for fold model k where it was fitted on the cases that fold k's networks learned from.
     """
-    validation, test = run.validation, run.test
-    logits = {name: _validation_logits(run, name) for name in MODELS}
-    test_logits = {name: _test_logits(run, name) for name in MODELS}
-    own = {name: _sigmoid(values)[None] for name, values in logits.items()}
-    other = {name: _sigmoid(values) for name, values in test_logits.items()}
-    base = CaseSet(VALIDATION, validation, {})
-    test_ratios = CaseSet(TEST, test, {}).ratios
+    base, other = paper_sets(run)
+    test_logits = {name: _test_logits(run, name, range(run.folds)) for name in (ATTENTION_US, ATTENTION_SS)}
     cut_offs, truth = run.segmenter.cut_offs, base.is_covid
-    us, ss = logits[ATTENTION_US], logits[ATTENTION_SS]
+    us, ss = (_validation_logits(run, name, base.cases) for name in (ATTENTION_US, ATTENTION_SS))
     notes = []
     for method, form in _FORM_OF.items():
         try:
-            own[method] = cross_fitted(form, us, ss, base.ratios, truth, base.folds, cut_offs)[None]
+            crossed = cross_fitted(form, us, ss, base.ratios, truth, base.folds, cut_offs)[None]
             combine = fitted_on(form, us, ss, base.ratios, truth, cut_offs)
             pairs = zip(test_logits[ATTENTION_US], test_logits[ATTENTION_SS], strict=True)
-            other[method] = np.array([combine(u, s, test_ratios) for u, s in pairs]).reshape(run.folds, len(test))
+            rows = np.array([combine(u, s, other.ratios) for u, s in pairs]).reshape(run.folds, len(other.cases))
         except ValueError as error:
-            own.pop(method, None)
             notes.append(f"{TITLES[method]} is left out: {error}")
+            continue
+        base.probabilities[method], other.probabilities[method] = crossed, rows
     by_fold = [_ratio_alone(base.ratios[base.folds != k], truth[base.folds != k], cut_offs) for k in range(run.folds)]
-    own[RATIO] = np.empty((1, len(validation)))
+    own = np.empty((1, len(base.cases)))
     for fold, regression in enumerate(by_fold):
-        own[RATIO][0, base.folds == fold] = regression(base.ratios[base.folds == fold])
-    other[RATIO] = np.array([regression(test_ratios) for regression in by_fold])
-    return CaseSet(VALIDATION, validation, own), CaseSet(TEST, test, other), tuple(notes)
+        own[0, base.folds == fold] = regression(base.ratios[base.folds == fold])
+    base.probabilities[RATIO] = own
+    other.probabilities[RATIO] = np.array([regression(other.ratios) for regression in by_fold])
+    return base, other, tuple(notes)
 
 
-def _validation_logits(run: Run, name: str) -> Floats:
-    models = [run.model(fold, name) for fold in range(run.folds)]
-    return np.array([models[case.fold].logits[case.case_id] for case in run.validation if case.fold is not None])
+def _validation_logits(run: Run, name: str, cases: Sequence[RunCase]) -> Floats:
+    """Return each case's logit by its own fold's model [case]."""
+    logits = [run.model(case.fold, name).logits[case.case_id] for case in cases if case.fold is not None]
+    return np.array(logits, dtype=np.float64)
 
 
-def _test_logits(run: Run, name: str) -> Floats:
-    models = [run.model(fold, name) for fold in range(run.folds)]
-    rows = [[model.logits[case.case_id] for case in run.test] for model in models]
-    return np.array(rows, dtype=np.float64).reshape(run.folds, len(run.test))
+def _test_logits(run: Run, name: str, folds: Sequence[int]) -> Floats:
+    """Return the test cases' logits by each fold's model [fold, case]."""
+    rows = [[run.model(fold, name).logits[case.case_id] for case in run.test] for fold in folds]
+    return np.array(rows, dtype=np.float64).reshape(len(folds), len(run.test))
 
 
 def _ratio_alone(ratios: Floats, is_covid: NDArray[np.bool_], cut_offs: CutOffs) -> Callable[[Floats], Floats]:

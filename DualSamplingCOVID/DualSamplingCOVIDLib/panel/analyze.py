@@ -47,10 +47,10 @@ class AnalyzeTab:
         self._parameterNode = parameterNode
         preferences = Preferences(slicer.app.settings())
         self._answer = AnswerView(ui)
-        self._overlay = OverlayControls(ui, preferences, lambda: slicer.mrmlScene, self._tell)
+        self._overlay = OverlayControls(ui, preferences, lambda: slicer.mrmlScene, self.tell)
         self._job = Job(self, makeProcess, program, _temporaryPath())
         self._cancelling = False
-        self._inputs = Inputs(ui, preferences, self._parameters, self.update)
+        self._inputs = Inputs(ui, preferences, self._parameters, self.update, self.tell)
         self._results: list[Result] = []
         self._isEntered = self._wasReading = False
         for widget, signal, slot in (
@@ -59,9 +59,10 @@ class AnalyzeTab:
             (ui.saveTableButton, "clicked(bool)", self._onSaveTable),
             (ui.saveReportButton, "clicked(bool)", self._onSaveReport),
             (ui.removeResultButton, "clicked(bool)", self._onRemove),
+            (ui.keepOverlaysButton, "clicked(bool)", self._overlay.keep),
             (ui.copyPackagesButton, "clicked(bool)", self._onCopyPackages),
         ):
-            connect(widget, signal, slot, self._tell)
+            connect(widget, signal, slot, self.tell)
         ui.aboutLabel.text = about()
         ui.packageLabel.text = packages.packageInformation()
         self.refresh()
@@ -84,6 +85,11 @@ class AnalyzeTab:
         if self._results:
             self._unfold()
         self.update()
+
+    def readAgain(self) -> None:
+        """Show the result in the views, where another tab has shown something else meanwhile."""
+        self.refresh()
+        self._overlay.showReading()
 
     def update(self) -> None:
         """Let button, tooltip and progress say what can be done now."""
@@ -143,13 +149,13 @@ class AnalyzeTab:
         """Show the result, or where the report was written."""
         self._cancelling = False
         if isinstance(value, Result):
-            self._tell("")
+            self.tell("")
             self._parameters().result = value.node
             self._readResults(value.node, isNew=True)
             self._ui.inputSection.collapsed = True
             self._unfold()
         else:
-            self._tell(_("The report was written to {folder}").format(folder=value), isError=False)
+            self.tell(_("The report was written to {folder}").format(folder=value), isError=False)
         self.update()
 
     def _unfold(self) -> None:
@@ -158,13 +164,13 @@ class AnalyzeTab:
     def onCancelled(self) -> None:
         """Show that nothing was changed."""
         self._cancelling = False
-        self._tell(_("Cancelled: nothing was changed."), isError=False)
+        self.tell(_("Cancelled: nothing was changed."), isError=False)
         self.update()
 
     def onFailed(self, sentence: str) -> None:
         """Show what went wrong."""
         self._cancelling = False
-        self._tell(sentence)
+        self.tell(sentence)
         self.update()
 
     def _onAnalyze(self, _checked: bool = False) -> None:
@@ -177,7 +183,7 @@ class AnalyzeTab:
         try:
             packages.ensureForAnalyze()
         except packages.PackageProblem as problem:
-            self._tell(str(problem))
+            self.tell(str(problem))
             return
         self.update()
         if self._inputs.problem():  # the installation may have taken long enough for the scene to change
@@ -209,7 +215,7 @@ class AnalyzeTab:
 
     def _begin(self) -> None:
         self._cancelling = False
-        self._tell("")
+        self.tell("")
         self._ui.logBox.clear()
         self.onProgress(_("starting"), 0.0)
 
@@ -231,9 +237,9 @@ class AnalyzeTab:
             return
         try:
             saveTable(Path(path), shown.summary)
-            self._tell(_("The table was written to {path}").format(path=path), isError=False)
+            self.tell(_("The table was written to {path}").format(path=path), isError=False)
         except UserError as error:
-            self._tell(str(error))
+            self.tell(str(error))
 
     def _onSaveReport(self, _checked: bool = False) -> None:
         import qt
@@ -242,7 +248,7 @@ class AnalyzeTab:
         if shown is None or self._job.isRunning:
             return
         if shown.ct is None:
-            self._tell(_("The CT was deleted from the scene: without it there is nothing to draw the report on."))
+            self.tell(_("The CT was deleted from the scene: without it there is nothing to draw the report on."))
             return
         parent = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Choose where the report goes"))
         if not parent:
@@ -250,7 +256,7 @@ class AnalyzeTab:
         try:
             packages.ensureForReport()
         except packages.PackageProblem as problem:
-            self._tell(str(problem))
+            self.tell(str(problem))
             return
         self._begin()
         self._job.saveReport(shown, _freeFolder(Path(parent)))
@@ -292,7 +298,8 @@ class AnalyzeTab:
         index = int(self._ui.resultSelector.currentIndex)
         return self._results[index] if 0 <= index < len(self._results) else None
 
-    def _tell(self, sentence: str, isError: bool = True) -> None:
+    def tell(self, sentence: str, isError: bool = True) -> None:
+        """Show what a person should know now."""
         self._ui.messageLabel.text = sentence
         self._ui.messageLabel.styleSheet = _ERROR if isError else _PLAIN
         self._ui.messageLabel.setVisible(bool(sentence))

@@ -14,6 +14,7 @@ from ..segments import INFECTION, LEFT_LUNG, RIGHT_LUNG
 from .files import GivenSegments
 from .job import Analysis
 from .settings import DEVICES, Parameters, Preferences, bundles
+from .slots import connect
 from .translation import _
 
 _SEGMENTER, _GIVEN = "segmenter", "given"
@@ -28,10 +29,16 @@ class Inputs:
         preferences: device and bundle folder.
         parameters: gives the scene's parameters.
         onChange: is told that a choice changed.
+        tell: is told what went wrong.
     """
 
     def __init__(
-        self, ui: Any, preferences: Preferences, parameters: Callable[[], Parameters], onChange: Callable[[], None]
+        self,
+        ui: Any,
+        preferences: Preferences,
+        parameters: Callable[[], Parameters],
+        onChange: Callable[[], None],
+        tell: Callable[[str], None],
     ) -> None:
         self._ui = ui
         self._preferences = preferences
@@ -45,14 +52,18 @@ class Inputs:
         ui.deviceSelector.setCurrentIndex(ui.deviceSelector.findData(preferences.device))
         ui.bundleFolderEdit.currentPath = preferences.bundleFolder
         self.readBundles()
-        ui.ctSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onCt)
-        ui.bundleSelector.connect("currentIndexChanged(int)", self._onBundle)
-        ui.maskSelector.connect("currentIndexChanged(int)", self._onMasks)
-        ui.segmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onSegmentation)
-        ui.deviceSelector.connect("currentIndexChanged(int)", self._onDevice)
-        ui.bundleFolderEdit.connect("currentPathChanged(QString)", self._onBundleFolder)
-        for selector in (ui.rightLungSelector, ui.leftLungSelector, ui.infectionSelector):
-            selector.connect("currentIndexChanged(int)", self._changed)
+        for widget, signal, slot in (
+            (ui.ctSelector, "currentNodeChanged(vtkMRMLNode*)", self._onCt),
+            (ui.bundleSelector, "currentIndexChanged(int)", self._onBundle),
+            (ui.maskSelector, "currentIndexChanged(int)", self._onMasks),
+            (ui.segmentationSelector, "currentNodeChanged(vtkMRMLNode*)", self._onSegmentation),
+            (ui.deviceSelector, "currentIndexChanged(int)", self._onDevice),
+            (ui.bundleFolderEdit, "currentPathChanged(QString)", self._onBundleFolder),
+            (ui.rightLungSelector, "currentIndexChanged(int)", self._changed),
+            (ui.leftLungSelector, "currentIndexChanged(int)", self._changed),
+            (ui.infectionSelector, "currentIndexChanged(int)", self._changed),
+        ):
+            connect(widget, signal, slot, tell)
         ui.givenMasks.setVisible(False)
 
     @property

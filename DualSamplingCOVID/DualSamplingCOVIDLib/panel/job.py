@@ -40,6 +40,9 @@ class View(Protocol):
     def onFailed(self, sentence: str) -> None:
         """Show what went wrong."""
 
+    def tell(self, sentence: str) -> None:
+        """Show what went wrong beside the job, which goes on."""
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -141,6 +144,14 @@ class Job:
             self._view.onCancelled()
         else:
             self._view.onFailed(outcome.sentence().replace(f"{folder}/{files.CT}", _("the CT")))
+
+    def onProblem(self, said: str) -> None:
+        """Tell that what the worker said or left could not be taken in."""
+        if self._worker.isRunning:
+            self._view.tell(said)
+        else:
+            self._end()
+            self._view.onFailed(said)
 
     def _importing(
         self, output: Path, findings: Any, place: tuple[float, ...], analysis: Analysis

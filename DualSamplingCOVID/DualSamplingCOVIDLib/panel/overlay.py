@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import slicer
 
 from ..scene import charts, colors, compare, overlays, views
@@ -11,7 +13,7 @@ from ..scene.result import DECISION, Result
 from ..summary import NO_EVIDENCE, Network
 from .answer import peak
 from .settings import OverlayDefaults, Preferences
-from .slots import connect
+from .slots import connect, guarded
 from .translation import _
 
 _FOR, _AGAINST = "", "-opposite"
@@ -25,13 +27,25 @@ class OverlayControls:
         preferences: how a new result is first shown.
         scene: gives the MRML scene.
         onProblem: is told what could not be done.
+        focus: says where a result is first looked at.
+        otherLayout: what `leave` brings where the user's own layout is not known; None leaves that to somebody else.
     """
 
-    def __init__(self, ui: Any, preferences: Preferences, scene: Any, onProblem: Any) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        preferences: Preferences,
+        scene: Any,
+        onProblem: Any,
+        focus: Callable[[Result], np.ndarray] = views.focusPoint,
+        otherLayout: int | None = views.DEFAULT_LAYOUT,
+    ) -> None:
         self._ui = ui
         self._preferences = preferences
         self._scene = scene
         self._onProblem = onProblem
+        self._focus = focus
+        self._otherLayout = otherLayout
         self._result: Result | None = None
         self._usersLayout: int | None = None
         self._showsFourUp = False
@@ -55,7 +69,6 @@ class OverlayControls:
             (ui.lesionButton, "clicked(bool)", self._onLesion),
             (ui.show3DButton, "toggled(bool)", self._on3D),
             (ui.compareButton, "toggled(bool)", self._onCompare),
-            (ui.keepOverlaysButton, "clicked(bool)", self._onKeep),
         ):
             connect(widget, signal, slot, onProblem)
 
@@ -88,6 +101,31 @@ class OverlayControls:
                 _("The CT was moved since it was analysed: what lies over it is where it was. Analyze again.")
             )
 
+    def pause(self) -> None:
+        """Let go of a result that goes, while another one is on its way: layout and controls stay, the views empty."""
+        self._result = None
+        self._ui.overlaySection.enabled = False
+        if self._beforeCompare is not None:
+            compare.hide(self._scene(), compare.LAYOUT)
+
+    def showNext(self, result: Result) -> None:
+        """Show a result in place of one that is gone: the same kind of map, controls and layout."""
+        wanted = self._ui.mapSelector.itemData(self._ui.mapSelector.currentIndex)
+        self._result = result
+        self._ui.overlaySection.enabled = True
+        self._ui.mapSelector.clear()
+        self._offerMaps(result)
+        index = self._ui.mapSelector.findData(wanted)
+        if index > 0:
+            self._ui.mapSelector.setCurrentIndex(index)
+            self._onMap()
+        overlays.showAlone(result)
+        self._fit()
+        self._apply()
+        self._tellPeak()
+        if self._beforeCompare is not None:
+            self._showCompare()
+
     def showReading(self, _checked: bool = False) -> None:
         """Show axial and coronal side by side at the finding; the user's own layout is remembered."""
         if self._result is None:
@@ -106,8 +144,9 @@ class OverlayControls:
     def leave(self) -> None:
         """Leave the views as the user had them, where they still show a layout that was chosen here."""
         self._leaveCompare()
-        if views.currentLayout(self._scene()) in self._ourLayouts():
-            views.useLayout(self._scene(), self._usersLayout or views.DEFAULT_LAYOUT)
+        layout = self._usersLayout or self._otherLayout
+        if layout and views.currentLayout(self._scene()) in self._ourLayouts():
+            views.useLayout(self._scene(), layout)
 
     def forget(self) -> None:
         """Let go of the scene's nodes: it closes, or the module does."""
@@ -125,16 +164,21 @@ class OverlayControls:
         self._showsFourUp = False
 
     def _fit(self) -> None:
-        """Show the result in the views of a new layout, now and once these have got their sizes."""
+        """Show the result in the views of a new layout."""
+        if self._result is not None:
+            views.showResult(self._scene(), self._result, self._focus(self._result))
+            self._onAttention(self._ui.attentionSlider.value)
+            self._refitSoon()
+
+    def _refitSoon(self) -> None:
+        """Fit the views once more when they have got their sizes; somebody may have looked elsewhere by then."""
         import qt
 
-        def fit() -> None:
-            if self._result is not None and self._beforeCompare is None:
-                views.showResult(self._scene(), self._result)
-                self._onAttention(self._ui.attentionSlider.value)
+        qt.QTimer.singleShot(0, guarded(self._refit, self._onProblem))
 
-        fit()
-        qt.QTimer.singleShot(0, fit)
+    def _refit(self) -> None:
+        if self._result is not None and self._result.isComplete:
+            views.refit(self._scene(), self._result)
 
     def _offerMaps(self, result: Result) -> None:
         selector = self._ui.mapSelector
@@ -245,15 +289,14 @@ class OverlayControls:
         if not shown:
             self._leaveCompare()
             return
-        import qt
+        self._beforeCompare = self._showCompare()
 
-        self._beforeCompare = compare.show(self._scene(), self._result)
-        qt.QTimer.singleShot(0, self._fitCompare)
-
-    def _fitCompare(self) -> None:
-        """Fit the comparison once its views have got their sizes."""
-        if self._result is not None and self._beforeCompare is not None:
-            compare.fit(self._scene(), self._result)
+    def _showCompare(self) -> int:
+        """Show the comparison; return the layout before it."""
+        assert self._result is not None
+        before = compare.show(self._scene(), self._result, self._focus(self._result))
+        self._refitSoon()
+        return before
 
     def _leaveCompare(self) -> None:
         if self._beforeCompare is None:
@@ -262,7 +305,8 @@ class OverlayControls:
         compare.hide(self._scene(), before)
         self._ui.compareButton.checked = False
 
-    def _onKeep(self, _checked: bool = False) -> None:
+    def keep(self, _checked: bool = False) -> None:
+        """Take how the result is shown for the preference."""
         ui = self._ui
         self._preferences.overlays = OverlayDefaults(
             attention=ui.attentionSlider.value,

@@ -66,6 +66,15 @@ class Preferences:
         self._settings.setValue(f"{_GROUP}/madeBundles", "\n".join([*others, folder]))
 
     @property
+    def reviewedRun(self) -> str:
+        """The run folder that was reviewed last, empty where there is none."""
+        return str(self._read("reviewedRun", ""))
+
+    @reviewedRun.setter
+    def reviewedRun(self, folder: str) -> None:
+        self._settings.setValue(f"{_GROUP}/reviewedRun", folder)
+
+    @property
     def overlays(self) -> OverlayDefaults:
         """How a new result is first shown."""
         values: dict[str, Any] = {}

@@ -11,15 +11,20 @@ from .translation import _
 
 def connect(widget: Any, signal: str, slot: Callable[..., None], tell: Callable[[str], None]) -> None:
     """Connect a signal to a slot whose exceptions become a sentence in the panel."""
+    if not widget.connect(signal, guarded(slot, tell)):
+        raise ValueError(f"{widget} has no signal {signal}")
 
-    def guarded(*values: Any) -> None:
+
+def guarded(slot: Callable[..., None], tell: Callable[[str], None]) -> Callable[..., None]:
+    """Return a slot whose exceptions become a sentence in the panel."""
+
+    def call(*values: Any) -> None:
         try:
             slot(*values)
         except Exception as error:
             tell(sentence(error))
 
-    if not widget.connect(signal, guarded):
-        raise ValueError(f"{widget} has no signal {signal}")
+    return call
 
 
 def sentence(error: Exception) -> str:

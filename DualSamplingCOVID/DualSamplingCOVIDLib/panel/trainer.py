@@ -9,8 +9,8 @@ from typing import Any
 import slicer
 
 from ..diagnosis import RESEARCH_USE_ONLY
+from ..run_folder import BUNDLE, ModelProgress, RunProgress
 from . import packages
-from .run_progress import BUNDLE, ModelProgress, RunProgress
 from .settings import Preferences
 from .slots import connect
 from .time_left import TimeLeft
@@ -60,17 +60,16 @@ class TrainerTab:
         self._isStopping = self._isEntered = self._wasCharting = False
         self._timer = qt.QTimer()
         self._timer.setInterval(READ_MILLISECONDS)
-        self._inputs = TrainerInputs(ui, Preferences(slicer.app.settings()), self._onInputs)
+        self._inputs = TrainerInputs(ui, Preferences(slicer.app.settings()), self._onInputs, self.tell)
         for widget, signal, slot in (
             (ui.trainButton, "clicked(bool)", self._onTrain),
             (ui.modelsTable, "itemSelectionChanged()", self._draw),
             (ui.chartsButton, "toggled(bool)", self._onCharts),
             (ui.openReportButton, "clicked(bool)", self._onOpenReport),
             (ui.exportButton, "clicked(bool)", self._onExport),
-            (tabs, "currentChanged(int)", self._onTab),
             (self._timer, "timeout()", self._onTick),
         ):
-            connect(widget, signal, slot, self._tell)
+            connect(widget, signal, slot, self.tell)
         self.refresh()
 
     @property
@@ -82,7 +81,7 @@ class TrainerTab:
         """Show the charts again, where they were: the module is entered."""
         self._isEntered = True
         self.refresh()
-        self._onTab()
+        self.onTab()
 
     def refresh(self) -> None:
         """Show what the run folder holds."""
@@ -109,7 +108,7 @@ class TrainerTab:
         """End the work and let go of the scene: it closes, or the module does."""
         if self.isRunning:
             self._job.abandon()
-            self._tell(_("The work was ended with the scene: what is finished is kept, and Resume goes on."), False)
+            self.tell(_("The work was ended with the scene: what is finished is kept, and Resume goes on."), False)
         self._timer.stop()
         self._isStopping = False
         self._charts.remove()
@@ -127,7 +126,7 @@ class TrainerTab:
         ui.trainProgressBar.setVisible(bool(command))
         ui.trainStageLabel.setVisible(bool(command or problem))
         ui.trainStageLabel.text = self._stageText() if command else problem
-        ui.exportButton.enabled = not command and run is not None and bool(run.wholeFolds)
+        ui.exportButton.enabled = not command and run is not None and bool(run.whole_folds)
         ui.openReportButton.enabled = run is not None and run.report is not None
         ui.chartsButton.enabled = bool(self._shownModels())
 
@@ -153,23 +152,23 @@ class TrainerTab:
         self.refresh()
         run = self._inputs.run
         assert run is not None
-        if command == TRAIN and run.isFinished:
+        if command == TRAIN and run.is_finished:
             self._begin(lambda: self._job.evaluate(run.folder))
         elif command == TRAIN:
             text = _("Finished; tables need every fold: {finished} of {all} models are finished.")
-            self._tell(text.format(finished=run.finished, all=len(run.models)), isError=False)
+            self.tell(text.format(finished=run.finished, all=len(run.models)), isError=False)
         elif command == EVALUATE:
-            self._tell(_("Finished. {use}: the figures are of your cohort alone.").format(use=RESEARCH_USE_ONLY), False)
+            self.tell(_("Finished. {use}: the figures are of your cohort alone.").format(use=RESEARCH_USE_ONLY), False)
         elif command == EXPORT:
             made = run.folder / BUNDLE
-            self._tell(_("The bundle is chosen in the Analyze tab; it lies in {folder}").format(folder=made), False)
+            self.tell(_("The bundle is chosen in the Analyze tab; it lies in {folder}").format(folder=made), False)
             self._useBundle(str(made))
 
     def onStopped(self, command: str) -> None:
         """Say what is kept."""
         self._ended()
         kept = _("Stopped: what is finished is kept, and Resume goes on from the last whole epoch.")
-        self._tell(kept if command == TRAIN else _("Stopped: nothing was written."), isError=False)
+        self.tell(kept if command == TRAIN else _("Stopped: nothing was written."), isError=False)
 
     def onFailed(self, command: str, sentence: str) -> None:
         """Say what went wrong; the problems of a cohort are listed with their lines."""
@@ -179,7 +178,7 @@ class TrainerTab:
         problems = problemLines(sentence, self._inputs.cohort)
         if problems:
             self._inputs.showProblems(problems)
-        self._tell(countedProblems(problems) if problems else sentence)
+        self.tell(countedProblems(problems) if problems else sentence)
 
     def _onTrain(self, _checked: bool = False) -> None:
         if self.isRunning:
@@ -190,14 +189,14 @@ class TrainerTab:
         try:
             packages.ensureForTraining(self._inputs.plan.augmentation)
         except packages.PackageProblem as problem:
-            self._tell(str(problem))
+            self.tell(str(problem))
             return
         self._inputs.refresh()  # the question may have stood for a while
         run = self._inputs.run
         if run is None or self._inputs.problem():
             self.update()
             return
-        if run.isFinished:
+        if run.is_finished:
             self._begin(lambda: self._job.evaluate(run.folder))
             return
         self._inputs.showProblems([])
@@ -212,7 +211,7 @@ class TrainerTab:
         self._failed, self._isStopping = None, False
         self._stage, self._fraction = _("starting"), 0.0
         self._time = TimeLeft()
-        self._tell("")
+        self.tell("")
         self._ui.trainProgressBar.value = 0
         start()
         if self.isRunning:
@@ -226,7 +225,7 @@ class TrainerTab:
 
     def _onInputs(self) -> None:
         self._failed = None
-        self._tell("")
+        self.tell("")
         self._showRun()
         self.update()
 
@@ -243,9 +242,9 @@ class TrainerTab:
         models, run = self._shownModels(), self._inputs.run
         self._models.show(models, [self._stateOf(model) for model in models])
         self._ui.modelsSection.setVisible(bool(models))
-        record = run.tableII() if run is not None else None
+        record = run.tables() if run is not None else None
         isThere = self._results.show(record)
-        mayExport = run is not None and bool(run.wholeFolds) and not self.isRunning
+        mayExport = run is not None and bool(run.whole_folds) and not self.isRunning
         self._ui.tablesSection.setVisible(isThere or mayExport)
         self._ui.tablesResearchLabel.text = _(
             "{use}. Table II: every case is judged by models that did not learn from it."
@@ -263,7 +262,7 @@ class TrainerTab:
 
     def _stateOf(self, model: ModelProgress) -> str:
         place, epochs = (model.fold, model.model), self._inputs.plan.epochs
-        if model.isFinished:
+        if model.is_finished:
             return _("finished")
         if self._isTraining() and place == self._current():
             epoch = min(len(model.epochs) + 1, epochs)
@@ -277,7 +276,9 @@ class TrainerTab:
     def _current(self) -> tuple[int, str] | None:
         """The model at work: the first of the chosen ones that is not finished."""
         run = self._inputs.run
-        finished = {(model.fold, model.model) for model in run.models if model.isFinished} if run is not None else set()
+        finished = (
+            {(model.fold, model.model) for model in run.models if model.is_finished} if run is not None else set()
+        )
         return next((job for job in self._inputs.jobs if job not in finished), None)
 
     def _isTraining(self) -> bool:
@@ -287,7 +288,7 @@ class TrainerTab:
         """How many of the chosen models are done, counting the part of the one at work."""
         run: RunProgress | None = self._inputs.run
         jobs = set(self._inputs.jobs)
-        finished = sum((m.fold, m.model) in jobs and m.isFinished for m in run.models) if run is not None else 0
+        finished = sum((m.fold, m.model) in jobs and m.is_finished for m in run.models) if run is not None else 0
         return min(finished + self._fraction, len(jobs))
 
     def _stageText(self) -> str:
@@ -305,9 +306,9 @@ class TrainerTab:
         run = self._inputs.run
         if self.isRunning:
             return _("Stop")
-        if run is None or not run.isBegun:
+        if run is None or not run.is_begun:
             return _("Start")
-        if not run.isFinished:
+        if not run.is_finished:
             return _("Resume")
         return _("Evaluate") if run.report is None else _("Evaluate again")
 
@@ -330,7 +331,7 @@ class TrainerTab:
         self._charts.show()
         self._draw()
 
-    def _onTab(self, _index: int = 0) -> None:
+    def onTab(self) -> None:
         """Show the charts with this tab, and give the layout back with another."""
         isHere = self._tabs.currentIndex == self._tabs.indexOf(self._page)
         if isHere and self._isEntered and self._ui.chartsButton.checked:
@@ -352,11 +353,12 @@ class TrainerTab:
         try:
             packages.ensureForAnalyze()
         except packages.PackageProblem as problem:
-            self._tell(str(problem))
+            self.tell(str(problem))
             return
         self._begin(lambda: self._job.export(run.folder))
 
-    def _tell(self, sentence: str, isError: bool = True) -> None:
+    def tell(self, sentence: str, isError: bool = True) -> None:
+        """Show what a person should know now."""
         self._ui.trainMessageLabel.text = sentence
         self._ui.trainMessageLabel.styleSheet = _ERROR if isError else _PLAIN
         self._ui.trainMessageLabel.setVisible(bool(sentence))

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US
+from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, ModelProgress
 from ..scene import charts, views
-from .run_progress import ModelProgress
 from .translation import _
 
 _CROSS_ENTROPY, _ATTENTION, _VALIDATION = (0.12, 0.35, 0.70), (0.85, 0.45, 0.05), (0.10, 0.10, 0.10)
@@ -67,8 +66,8 @@ def lossChart(model: ModelProgress) -> charts.Chart:
     curves = [charts.Curve(_("cross-entropy"), steps, [step[0] for step in model.steps], _CROSS_ENTROPY)]
     if any(attention):
         curves.append(charts.Curve(_("attention loss"), steps, attention, _ATTENTION))
-    ends = [(epoch + 1) * model.stepsAnEpoch for epoch in range(len(model.epochs))]
-    losses = [epoch[0] for epoch in model.epochs]
+    ends = [(epoch + 1) * model.steps_an_epoch for epoch in range(len(model.epochs))]
+    losses = [epoch.validation_loss for epoch in model.epochs]
     curves.append(charts.Curve(_("validation loss"), ends, losses, _VALIDATION, isMarked=True))
     title = _("Fold {fold}, {model}: loss").format(fold=model.fold, model=model.model)
     return charts.Chart(charts.LOSS_VIEW, title, _("optimiser step"), _("loss"), tuple(curves), _above(curves))
@@ -86,7 +85,7 @@ def aucChart(models: list[ModelProgress]) -> charts.Chart:
         charts.Curve(
             model.model,
             range(1, len(model.epochs) + 1),
-            [epoch[1] for epoch in model.epochs],
+            [epoch.validation_auc for epoch in model.epochs],
             _COLORS.get(model.model, _VALIDATION),
             isMarked=True,
         )

@@ -11,9 +11,9 @@ from typing import Any
 from .. import resources
 from ..cohort import LABELS, Case, read_cohort
 from ..errors import InputError
-from ..run_folder import TEST
-from .run_progress import Plan, RunProgress, readPlan
+from ..run_folder import TEST, Plan, RunProgress, read_plan
 from .settings import DEVICES, Preferences
+from .slots import connect
 from .training_job import Training
 from .translation import _
 
@@ -29,9 +29,12 @@ class TrainerInputs:
         ui: the Trainer page's widgets by name.
         preferences: the device.
         onChange: is told that a choice changed.
+        tell: is told what went wrong.
     """
 
-    def __init__(self, ui: Any, preferences: Preferences, onChange: Callable[[], None]) -> None:
+    def __init__(
+        self, ui: Any, preferences: Preferences, onChange: Callable[[], None], tell: Callable[[str], None]
+    ) -> None:
         self._ui, self._preferences, self._onChange = ui, preferences, onChange
         self._cases: tuple[Case, ...] = ()
         self._cohortProblem = self._settingsProblem = self._runProblem = ""
@@ -47,11 +50,14 @@ class TrainerInputs:
         for device, title in zip(DEVICES, (_("Automatic"), _("GPU (CUDA)"), _("CPU")), strict=True):
             ui.trainDeviceSelector.addItem(title, device)
         ui.trainDeviceSelector.setCurrentIndex(ui.trainDeviceSelector.findData(preferences.device))
-        ui.cohortEdit.connect("currentPathChanged(QString)", self._onCohort)
-        ui.runFolderEdit.connect("currentPathChanged(QString)", self._onRunFolder)
-        ui.settingsSelector.connect("currentIndexChanged(int)", self._onSettings)
-        ui.configEdit.connect("currentPathChanged(QString)", self._onSettings)
-        ui.foldSelector.connect("currentIndexChanged(int)", self._changed)
+        for widget, signal, slot in (
+            (ui.cohortEdit, "currentPathChanged(QString)", self._onCohort),
+            (ui.runFolderEdit, "currentPathChanged(QString)", self._onRunFolder),
+            (ui.settingsSelector, "currentIndexChanged(int)", self._onSettings),
+            (ui.configEdit, "currentPathChanged(QString)", self._onSettings),
+            (ui.foldSelector, "currentIndexChanged(int)", self._changed),
+        ):
+            connect(widget, signal, slot, tell)
         self.showProblems([])
         self._readSettings()
 
@@ -67,7 +73,7 @@ class TrainerInputs:
 
     def problem(self) -> str:
         """Why nothing can start, empty where it can."""
-        if self.run is not None and self.run.isFinished:
+        if self.run is not None and self.run.is_finished:
             return ""
         if not self._ui.cohortEdit.currentPath:
             return _("Choose the cohort first: a cohort.csv with case_id, patient_id, image and label of each CT.")
@@ -75,7 +81,7 @@ class TrainerInputs:
             return self._cohortProblem or self._runProblem or self._settingsProblem
         if self.run is None:
             return _("Choose the folder that the run is written to.")
-        finished = {(model.fold, model.model) for model in self.run.models if model.isFinished}
+        finished = {(model.fold, model.model) for model in self.run.models if model.is_finished}
         if finished and finished >= set(self.jobs):
             return _("Fold {fold} is finished: choose another, or all folds.").format(fold=self._fold())
         return ""
@@ -90,10 +96,10 @@ class TrainerInputs:
         return Training(
             cohort=self.cohort,
             run=run.folder,
-            config=None if run.isBegun else self._config(),
+            config=None if run.is_begun else self._config(),
             fold=self._fold(),
             device=_data(ui.trainDeviceSelector),
-            isResumed=run.isBegun,
+            isResumed=run.is_begun,
         )
 
     def refresh(self) -> None:
@@ -129,7 +135,7 @@ class TrainerInputs:
         if self._ui.runFolderEdit.currentPath:
             try:
                 self.run = RunProgress(path)
-                if not self.run.isBegun and path.exists() and (not path.is_dir() or any(path.iterdir())):
+                if not self.run.is_begun and path.exists() and (not path.is_dir() or any(path.iterdir())):
                     self.run = None
                     self._runProblem = _("The run folder holds other files: choose an empty or a new one.")
             except InputError as error:
@@ -145,7 +151,7 @@ class TrainerInputs:
 
     def _readSettings(self) -> None:
         """Take the plan of the run, of the file or of the paper, and offer its folds."""
-        ui, isBegun = self._ui, self.run is not None and self.run.isBegun
+        ui, isBegun = self._ui, self.run is not None and self.run.is_begun
         self._offerSettings(isBegun)
         ui.configEdit.setVisible(_data(ui.settingsSelector) == _FILE)
         self._settingsProblem, before = "", self.plan
@@ -153,7 +159,7 @@ class TrainerInputs:
             if self.run is not None and isBegun:
                 self.plan = self.run.plan
             else:
-                self.plan = readPlan(self._config())
+                self.plan = read_plan(self._config())
         except InputError as error:
             self._settingsProblem = str(error)
         if before != self.plan or not ui.foldSelector.count:
@@ -167,7 +173,7 @@ class TrainerInputs:
         )
         if run is None:
             text = ""
-        elif not run.isBegun:
+        elif not run.is_begun:
             text = _("A new run: nothing is there yet.")
         else:
             text = _("Holds a run: {finished} of {all} models are finished.").format(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .run_progress import ModelProgress
+from ..run_folder import ModelProgress
 from .translation import _
 
 _MODEL_COLUMNS = ("Fold", "Model", "State", "Best AUC", "Epoch")
@@ -42,7 +42,7 @@ class ModelsTable:
         for row, (model, state) in enumerate(zip(models, states, strict=True)):
             best = model.best
             cells = [str(model.fold), model.model, state]
-            cells += [NOTHING, ""] if best is None else [f"{best[1]:.3f}", str(best[0] + 1)]
+            cells += [NOTHING, ""] if best is None else [f"{best.validation_auc:.3f}", str(best.epoch + 1)]
             for column, text in enumerate(cells):
                 _setCell(self._table, row, column, text)
         _fitHeight(self._table)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..run_folder import BUNDLE, EVALUATION
 from .job import FOLDER_PREFIX
-from .run_progress import BUNDLE, EVALUATION
 from .translation import _
 from .worker import Outcome, Worker
 
@@ -34,6 +34,9 @@ class View(Protocol):
 
     def onFailed(self, command: str, sentence: str) -> None:
         """Show what went wrong."""
+
+    def tell(self, sentence: str) -> None:
+        """Show what went wrong beside the command, which goes on."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,14 @@ class TrainingJob:
             self._view.onStopped(command)
         else:
             self._view.onFailed(command, outcome.sentence().replace("--resume", _("Resume")))
+
+    def onProblem(self, said: str) -> None:
+        """Tell that what the worker said or left could not be taken in."""
+        if self._worker.isRunning:
+            self._view.tell(said)
+        else:
+            self._end()
+            self._view.onFailed(self._command, said)
 
     def _start(self, command: str, arguments: list[str]) -> None:
         self._command = command

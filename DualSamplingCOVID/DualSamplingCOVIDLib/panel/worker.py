@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BundleError, InputError, ResourceError
+from .slots import connect, guarded
 from .translation import _
 
 LEASE = "lease"
@@ -35,7 +36,10 @@ class Listener(Protocol):
         """Tell a line that the worker wrote."""
 
     def onEnd(self, outcome: Outcome) -> None:
-        """Tell how it ended; the last call."""
+        """Tell how it ended; the last call, unless it raises."""
+
+    def onProblem(self, said: str) -> None:
+        """Tell that one of the others raised; where that was not `onEnd`, the work goes on."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,13 @@ class Worker:
         process = self._process = self._makeProcess()
         process.setProcessEnvironment(_environment())
         process.setWorkingDirectory(str(folder))  # Python looks for modules where it is started
-        process.connect("readyReadStandardOutput()", self._onOutput)
-        process.connect("readyReadStandardError()", self._onError)
-        process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
-        process.connect("errorOccurred(QProcess::ProcessError)", self._onProcessError)
+        for signalName, slot in (
+            ("readyReadStandardOutput()", self._onOutput),
+            ("readyReadStandardError()", self._onError),
+            ("finished(int,QProcess::ExitStatus)", self._onFinished),
+            ("errorOccurred(QProcess::ProcessError)", self._onProcessError),
+        ):
+            connect(process, signalName, slot, self._listener.onProblem)
         supervised = ["-m", f"{__package__.partition('.')[0]}.supervised", str(self._lease)]
         process.start(self._program or _pythonSlicer(), [*supervised, *arguments, "--progress", "json"])
 
@@ -125,7 +132,7 @@ class Worker:
         self._cancelled = True
         self._endLease()
         process = self._process
-        qt.QTimer.singleShot(FORCE_MILLISECONDS, lambda: self._force(process))
+        qt.QTimer.singleShot(FORCE_MILLISECONDS, guarded(lambda: self._force(process), self._listener.onProblem))
 
     def abandon(self) -> None:
         """End the command at once and tell nobody: Slicer or the module closes."""
@@ -172,7 +179,7 @@ class Worker:
     def _take(self, channel: str, data: bytes) -> None:
         *whole, self._partial[channel] = (self._partial[channel] + bytes(data)).split(b"\n")
         for line in whole:
-            self._tell(line.decode("utf-8", errors="replace").rstrip("\r"))
+            guarded(self._tell, self._listener.onProblem)(line.decode("utf-8", errors="replace").rstrip("\r"))
 
     def _tell(self, line: str) -> None:
         if line.startswith("{"):

@@ -7,6 +7,7 @@ predictions.csv, and result.json last.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,9 @@ VALIDATION, TEST = "validation", "test"
 CONFIG, RUN, CASES = "config.toml", "run.json", "cases.csv"
 STEPS, EPOCHS = "steps.jsonl", "epochs.jsonl"
 WEIGHTS, PREDICTIONS, RESULT = "weights.safetensors", "predictions.csv", "result.json"
+EVALUATION, BUNDLE = "evaluation", "bundle"
+"""Where the Trainer tab lets `evaluate` and `bundle export` write."""
+
 PREDICTION_COLUMNS = ("case_id", "set", "logit", "probability")
 
 
@@ -54,8 +58,8 @@ class Epoch(NamedTuple):
 
     @property
     def quality(self) -> tuple[float, float]:
-        """By which the best epoch is chosen, the larger the better: AUC, then loss."""
-        return self.validation_auc, -self.validation_loss
+        """By which the best epoch is chosen, the larger the better: AUC (lowest where it is no number), then loss."""
+        return -math.inf if math.isnan(self.validation_auc) else self.validation_auc, -self.validation_loss
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ def rows(summary: Summary) -> tuple[Row, ...]:
     return tuple(found)
 
 
-def show(scene: Any, result: Result) -> int:
-    """Show the comparison; return the layout that was shown before, for `hide`.
+def show(scene: Any, result: Result, focus: np.ndarray | None = None) -> int:
+    """Show the comparison, cut at `focus` (see `fit`); return the layout that was shown before, for `hide`.
 
     The maps are shown by label volumes of their own, which are not saved and go with `hide`.
     """
@@ -86,13 +86,13 @@ def show(scene: Any, result: Result) -> int:
             sliceNode.SetOrientation(plane)
         if row.segments:
             _showSegments(scene, result, row)
-    fit(scene, result)
+    fit(scene, result, focus)
     return previous if previous != LAYOUT else views.READING_LAYOUT
 
 
-def fit(scene: Any, result: Result) -> None:
-    """Show the whole CT in each view, cut at the finding."""
-    focus = views.focusPoint(result)
+def fit(scene: Any, result: Result, focus: np.ndarray | None = None) -> None:
+    """Show the whole CT in each view, cut at `focus` (RAS mm; the finding where it is None)."""
+    focus = views.focusPoint(result) if focus is None else focus
     bounds = np.zeros(6)
     result.ct.GetRASBounds(bounds)
     for row in rows(result.summary):

@@ -78,7 +78,7 @@ def addingDiagnosis(scene: Any, ctNode: Any, diagnosis: Diagnosis) -> Generator[
         _fillTable(table, result.summary)
         showLungWindow(ctNode)
         _describe(added, diagnosis)
-        _placeUnderStudy(scene, _studyOf(scene, ctNode), [segmentation, attention, table, *maps.values()])
+        placeUnderStudy(scene, ctNode, [segmentation, attention, table, *maps.values()])
         whole = True
         return result
     finally:
@@ -224,8 +224,9 @@ def _studyOf(scene: Any, ctNode: Any) -> int:
     return study
 
 
-def _placeUnderStudy(scene: Any, study: int, nodes: list[Any]) -> None:
-    """Put nodes under a study in the subject hierarchy."""
+def placeUnderStudy(scene: Any, ctNode: Any, nodes: list[Any]) -> None:
+    """Put nodes under the study of their CT in the subject hierarchy."""
+    study = _studyOf(scene, ctNode)
     for node in nodes:
         hierarchy, item = _hierarchyItem(scene, node)
         hierarchy.SetItemParent(item, study)

@@ -9,7 +9,7 @@ from ..segments import INFECTION, LEFT_LUNG, RIGHT_LUNG
 from . import nodes, views
 from .colors import hiddenBelow, hideBelow
 from .nodes import INFECTION_FILL
-from .result import DECISION, Result, results
+from .result import DECISION, Result, allResults
 
 LUNGS = (RIGHT_LUNG.identifier, LEFT_LUNG.identifier)
 INFECTED = (INFECTION.identifier,)
@@ -49,7 +49,7 @@ def state(result: Result) -> Shown:
 
 def showAlone(result: Result) -> None:
     """Show a result's lungs and infection, and hide those of the scene's other results."""
-    for other in results(result.node.GetScene()):
+    for other in allResults(result.node.GetScene()):
         if other.segmentation is not None and other.segmentation.GetDisplayNode() is not None:
             other.segmentation.GetDisplayNode().SetVisibility(other.segmentation is result.segmentation)
 

@@ -23,6 +23,8 @@ from . import export, geometry
 
 NODE_NAME = "dual-sampling result"
 _MARK = "DualSamplingCOVID.Result"
+REVIEWED = "DualSamplingCOVID.Reviewed"
+"""The attribute of what is in the scene only while a case of a run is looked at."""
 _REPORT = "report"
 _PLACE = "place of the CT"
 _CT, _SEGMENTATION, _ATTENTION, _TABLE, _MAP = "ct", "segmentation", "attention", "table", "map."
@@ -143,7 +145,7 @@ class Result:
             return
         colors = self.attention.GetDisplayNode().GetColorNode() if self.isComplete else None
         removeNodes(scene, self.parts())
-        worn = [other.attention for other in results(scene) if other.isComplete]
+        worn = [other.attention for other in allResults(scene) if other.isComplete]
         if colors is not None and colors not in [attention.GetDisplayNode().GetColorNode() for attention in worn]:
             removeNodes(scene, [colors])
 
@@ -186,10 +188,22 @@ def _displayNodes(node: Any) -> int:
 
 
 def results(scene: Any, ctNode: Any = None) -> list[Result]:
-    """Return the results of a scene in the order they came, of one CT alone where it is given."""
+    """Return the results of a scene in the order they came, of one CT alone where it is given.
+
+    Those of a run's cases under review (see `review.py`) are not among them.
+    """
+    return [
+        result
+        for result in allResults(scene)
+        if not result.node.GetAttribute(REVIEWED) and (ctNode is None or result.ct is ctNode)
+    ]
+
+
+def allResults(scene: Any) -> list[Result]:
+    """Return the results of a scene in the order they came, cases under review too."""
     found = []
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLScriptedModuleNode")):
         node = scene.GetNthNodeByClass(index, "vtkMRMLScriptedModuleNode")
-        if node.GetAttribute(_MARK) and (ctNode is None or node.GetNodeReference(_CT) is ctNode):
+        if node.GetAttribute(_MARK):
             found.append(Result(node))
     return found

@@ -58,12 +58,13 @@ def useLayout(scene: Any, layout: int) -> None:
     scene.GetFirstNodeByClass("vtkMRMLLayoutNode").SetViewArrangement(layout)
 
 
-def showResult(scene: Any, result: Result) -> None:
-    """Show CT and attention layer in the slice views, linked, fitted to the CT and placed at `focusPoint`.
+def showResult(scene: Any, result: Result, focus: np.ndarray | None = None) -> None:
+    """Show CT and attention layer in the slice views, linked, fitted to the CT and cut at `focus` (RAS mm).
 
-    The sagittal view, hidden in the reading layout, follows too. Views that the scene does not have are left out.
+    Where it is None, `focusPoint` is taken. The sagittal view, hidden in the reading layout, follows too. Views that
+    the scene does not have are left out.
     """
-    focus = focusPoint(result)
+    focus = focusPoint(result) if focus is None else focus
     bounds = np.zeros(6)
     result.ct.GetRASBounds(bounds)
     for tag, (orientation, normal) in SLICE_AXES.items():
@@ -72,6 +73,19 @@ def showResult(scene: Any, result: Result) -> None:
             showLayers(composite, result)
             sliceNode.SetOrientation(orientation)
             placeSlice(sliceNode, normal, bounds, focus)
+
+
+def refit(scene: Any, result: Result) -> None:
+    """Show the whole CT in every view of it that has got another size; where it is cut stays."""
+    bounds = np.zeros(6)
+    result.ct.GetRASBounds(bounds)
+    normals = dict(SLICE_AXES.values())
+    for composite in compositeNodes(scene):
+        sliceNode = scene.GetSingletonNode(composite.GetLayoutName(), "vtkMRMLSliceNode")
+        normal = normals.get(sliceNode.GetOrientation()) if sliceNode is not None else None
+        if normal is not None and composite.GetBackgroundVolumeID() == result.ct.GetID():
+            matrix = sliceNode.GetSliceToRAS()
+            placeSlice(sliceNode, normal, bounds, np.array([matrix.GetElement(row, 3) for row in range(3)]))
 
 
 def jumpTo(scene: Any, ras: np.ndarray) -> None:
@@ -90,6 +104,12 @@ def focusPoint(result: Result) -> np.ndarray:
     bounds = np.zeros(6)
     result.ct.GetRASBounds(bounds)
     return (bounds[0::2] + bounds[1::2]) / 2
+
+
+def peakPoint(result: Result) -> np.ndarray:
+    """Return where a case of a run is first looked at, RAS mm [3]: the decision map's peak, else `focusPoint`."""
+    peak = attentionPeak(result, DECISION, opposite=False) if DECISION in result.mapNames else None
+    return focusPoint(result) if peak is None else peak
 
 
 def largestInfection(result: Result) -> np.ndarray | None:

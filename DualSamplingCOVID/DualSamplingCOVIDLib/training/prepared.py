@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import SimpleITK as sitk
@@ -47,6 +47,18 @@ class PreparedCase:
     ratio: float
     file: Path
     segmenter: SegmenterCard | None = None
+
+
+class HasMasks(Protocol):
+    """A case whose masks a person may have given."""
+
+    @property
+    def lungs(self) -> Path | None:
+        """Mask file of both lungs."""
+
+    @property
+    def infection(self) -> Path | None:
+        """Mask file of the infection."""
 
 
 def prepare_cohort(
@@ -147,7 +159,7 @@ def _prepare(case: Case, spec: GridSpec, segmenter_name: str, settings: dict[str
 def _make(case: Case, spec: GridSpec, segmenter_name: str, file: Path) -> tuple[float, SegmenterCard]:
     """Segment and preprocess one case into `file`; return its infection ratio and whose masks it is of."""
     ct = read_ct(case.image)
-    segmentation = _back_end(case, segmenter_name, ct.image).segment(ct.image)
+    segmentation = back_end(case, segmenter_name, ct.image).segment(ct.image)
     check_lungs(ct.image, segmentation.lungs, str(case.image))
     ready = prepare(ct.image, segmentation.lungs, spec, segmentation.infection)
     assert ready.infection is not None
@@ -157,7 +169,7 @@ def _make(case: Case, spec: GridSpec, segmenter_name: str, file: Path) -> tuple[
     return segmentation.ratio, segmentation.segmenter
 
 
-def _back_end(case: Case, name: str, ct: sitk.Image) -> Segmenter:
+def back_end(case: HasMasks, name: str, ct: sitk.Image) -> Segmenter:
     """Return the segmenter, with the masks that the cohort gives in place of its own."""
     lungs, infection = (read_mask(path, ct) if path else None for path in (case.lungs, case.infection))
     found = segmenter(name)

@@ -1,4 +1,4 @@
-"""What the panel reads of a run while it grows, and what it makes of it."""
+"""What is read of a run while it grows."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from pathlib import Path
 import pytest
 
 from DualSamplingCOVIDLib import resources
-from DualSamplingCOVIDLib.cohort import check_cohort
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.panel.run_progress import Plan, RunProgress, readPlan
-from DualSamplingCOVIDLib.panel.settings import Preferences, bundles
-from DualSamplingCOVIDLib.panel.time_left import TimeLeft
-from DualSamplingCOVIDLib.panel.trainer_inputs import problemLines
+from DualSamplingCOVIDLib.run_folder import Plan, RunProgress, read_plan
 from DualSamplingCOVIDLib.training.config import Config, read_config
 
 
@@ -33,7 +29,8 @@ def _add(run: Path, name: str, *lines: dict[str, float]) -> None:
 
 
 def _epoch(number: int, loss: float, auc: float) -> dict[str, float]:
-    return {"epoch": number, "validation_loss": loss, "validation_auc": auc}
+    losses = {"bce": 0.5, "attention": 0.25, "active_fraction": 1.0}
+    return {"epoch": number, **losses, "validation_loss": loss, "validation_auc": auc}
 
 
 def _step(epoch: int, number: int, bce: float) -> dict[str, float]:
@@ -47,7 +44,7 @@ def test_lines_are_read_once_and_half_a_line_only_when_it_is_whole(a_run: Path) 
     with path.open("a", encoding="utf-8") as stream:
         stream.write('{"epoch": 1, "step": 0, ')
     assert progress.read() and progress.models[0].steps == [(0.75, 0.25), (0.5, 0.25)]
-    assert progress.models[0].stepsAnEpoch == 2
+    assert progress.models[0].steps_an_epoch == 2
     assert not progress.read()
     with path.open("a", encoding="utf-8") as stream:
         stream.write('"bce": 0.25, "attention": 0.0}\n')
@@ -76,12 +73,13 @@ def test_the_best_epoch_is_that_of_the_trainer(a_run: Path) -> None:
         _epoch(2, 0.4, 0.75),
         _epoch(3, 0.6, 0.75),
     )
-    assert RunProgress(a_run).models[0].best == (2, 0.75)
+    best = RunProgress(a_run).models[0].best
+    assert best is not None and (best.epoch, best.validation_auc, best.validation_loss) == (2, 0.75, 0.4)
 
 
 def test_a_run_that_begins_later_is_noticed(tmp_path: Path) -> None:
     progress = RunProgress(tmp_path / "run")
-    assert not progress.isBegun and progress.models == [] and not progress.read() and not progress.isFinished
+    assert not progress.is_begun and progress.models == [] and not progress.read() and not progress.is_finished
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.toml").write_text("folds = 3\n", encoding="utf-8")
     assert progress.read() and len(progress.models) == 9
@@ -89,20 +87,20 @@ def test_a_run_that_begins_later_is_noticed(tmp_path: Path) -> None:
 
 def test_whole_folds_are_those_whose_every_model_is_finished(a_run: Path) -> None:
     progress = RunProgress(a_run)
-    assert progress.wholeFolds == ()
+    assert progress.whole_folds == ()
     _add(a_run, "result.json", {})
     progress.read()
-    assert progress.wholeFolds == (0,) and progress.finished == 1 and not progress.isFinished
+    assert progress.whole_folds == (0,) and progress.finished == 1 and not progress.is_finished
 
 
 def test_the_plan_without_a_file_is_the_papers() -> None:
     config = Config()
-    assert readPlan(None) == Plan(config.folds, config.models, config.training.epochs, config.training.augmentation)
+    assert read_plan(None) == Plan(config.folds, config.models, config.training.epochs, config.training.augmentation)
 
 
 def test_the_try_out_is_a_valid_file_of_settings() -> None:
     path = resources.path("Training/try-out.toml")
-    config, plan = read_config(path), readPlan(path)
+    config, plan = read_config(path), read_plan(path)
     assert set(config.values()) >= set(tomllib.loads(path.read_text(encoding="utf-8")))
     assert (plan.folds, plan.epochs, plan.models) == (config.folds, config.training.epochs, config.models)
 
@@ -120,60 +118,5 @@ def test_settings_that_make_no_sense_are_named_with_their_file(tmp_path: Path, t
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=said) as caught:
-        readPlan(path)
+        read_plan(path)
     assert str(caught.value).startswith(f"{path}: ")
-
-
-def test_the_problems_of_a_cohort_are_split_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "cohort.csv"
-    path.write_text("case_id,patient_id,image,label\n1,,gone.nii,CAP\n2,p,cohort.csv,CAP\n", encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        check_cohort(path)
-    problems = problemLines(str(caught.value), path)
-    assert problems[:2] == ["line 2: image gone.nii does not exist", "line 2: patient_id is empty"]
-    assert len(problems) == 3 and problems[2].startswith("line 3: ")
-    assert problemLines(f"{path}: cannot be read (No such file)", path) == []
-
-
-def test_the_time_left_follows_the_pace_since_the_start() -> None:
-    now = [100.0]
-    left = TimeLeft(lambda: now[0])
-    assert left.seconds() is None
-    left.reach(0.5)  # a run that is gone on with
-    now[0] += 1
-    left.reach(0.51)
-    assert left.seconds() is None and left.sentence() == "time left not known yet"
-    now[0] += 99
-    left.reach(0.6)
-    assert left.seconds() == pytest.approx(400)
-    assert left.sentence() == "about 7 min left"
-    now[0] += 99900
-    left.reach(0.75)
-    assert left.sentence() == "about 27 h 47 min left"
-
-
-class _Settings(dict):
-    """The two functions of `QSettings` that preferences use."""
-
-    def value(self, key, default=None):
-        return self.get(key, default)
-
-    setValue = dict.__setitem__
-
-
-def test_a_bundle_that_was_made_is_offered_for_as_long_as_it_is_there(tmp_path: Path) -> None:
-    import shutil
-
-    made = [tmp_path / "first", tmp_path / "second"]
-    preferences = Preferences(_Settings())
-    for folder in made:
-        shutil.copytree(resources.path("Bundles/phantom-demo"), folder)
-        preferences.addMadeBundle(str(folder))
-    preferences.addMadeBundle(str(made[0]))
-    assert preferences.madeBundles == (str(made[1]), str(made[0]))
-    assert [bundle.folder for bundle in bundles("", preferences.madeBundles)][1:] == [made[1], made[0]]
-    assert len(bundles(str(tmp_path), preferences.madeBundles)) == 3, "each once"
-    shutil.rmtree(made[1])
-    assert [bundle.folder for bundle in bundles("", preferences.madeBundles)][1:] == [made[0]]
-    preferences.addMadeBundle(str(made[0]))
-    assert preferences.madeBundles == (str(made[0]),)

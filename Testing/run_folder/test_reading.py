@@ -12,7 +12,7 @@ import pytest
 from _run_folder import noisy_logits, scans_of, write_run
 from DualSamplingCOVIDLib.diagnosis import CutOffs
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.run_folder import MODELS, read_begun, read_epochs, read_run, read_state
+from DualSamplingCOVIDLib.run_folder import MODELS, read_begun, read_run
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_model_that_is_not_known_is_refused(a_run_folder: Path) -> None:
 
 
 def test_a_run_whose_cases_are_not_prepared_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "config.toml").write_text("folds = 2\n", encoding="utf-8")
     with pytest.raises(InputError, match="not all prepared; go on with cross-validate --resume"):
         read_run(tmp_path)
 
@@ -86,73 +86,6 @@ def test_test_cases_have_no_fold_of_their_own_and_unprepared_ones_no_volume(a_ru
         _ = run.test[0].own_fold
     with pytest.raises(InputError, match="no prepared volume of case 'p000-0'"):
         _ = run.cases[0].volume
-
-
-CONFIG = """folds = 2
-epochs = 4
-models = ["baseline-us", "attention-ss"]
-"""
-
-
-def _epochs(folder: Path, *aucs_and_losses: tuple[float, float], rest: str = "") -> None:
-    folder.mkdir(parents=True)
-    numbers = {"bce": 0.5, "attention": 0.1, "active_fraction": 1.0}
-    lines = (
-        {"epoch": epoch, **numbers, "validation_loss": loss, "validation_auc": auc}
-        for epoch, (auc, loss) in enumerate(aucs_and_losses)
-    )
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    (folder / "epochs.jsonl").write_text(text + rest, encoding="utf-8")
-
-
-def test_the_state_of_a_run_says_what_waits_runs_and_is_finished(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text(CONFIG, encoding="utf-8")
-    state = read_state(tmp_path)
-    assert not state.prepared and not state.finished
-    places = [(fold, name) for fold in (0, 1) for name in ("baseline-us", "attention-ss")]
-    assert [(one.fold, one.model, one.state) for one in state.models] == [(*place, "waiting") for place in places]
-    assert {(one.epochs_done, one.epochs, one.best) for one in state.models} == {(0, 4, None)}
-
-    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
-    _epochs(tmp_path / "folds/0/baseline-us", (0.7, 0.6), (0.9, 0.5), (0.9, 0.4), (0.8, 0.3))
-    (tmp_path / "folds/0/baseline-us/result.json").write_text("{}", encoding="utf-8")
-    _epochs(tmp_path / "folds/0/attention-ss", (0.6, 0.7), rest='{"epoch": 1, "bce"')  # it is being written
-    (tmp_path / "folds/1/baseline-us").mkdir(parents=True)
-    state = read_state(tmp_path)
-    assert state.prepared and not state.finished
-    assert [(one.state, one.epochs_done) for one in state.models] == [
-        ("finished", 4), ("running", 1), ("running", 0), ("waiting", 0)
-    ]  # fmt: skip
-    best = state.models[0].best
-    assert best is not None and (best.epoch, best.validation_auc, best.validation_loss) == (2, 0.9, 0.4)
-
-    for fold, name in places:
-        (tmp_path / f"folds/{fold}/{name}").mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"folds/{fold}/{name}/result.json").write_text("{}", encoding="utf-8")
-    assert read_state(tmp_path).finished
-
-
-@pytest.mark.parametrize(
-    ("config", "said"),
-    [
-        (None, "not a folder of cross-validate: config.toml cannot be read"),
-        ("folds = ", "config.toml: not the settings of a run"),
-        ("folds = 2\nmodels = []", "config.toml: 'epochs' is missing"),
-        ('folds = "two"\nepochs = 1\nmodels = []', "config.toml: not the settings of a run"),
-    ],
-)
-def test_what_has_no_state_is_named(tmp_path: Path, config: str | None, said: str) -> None:
-    if config is not None:
-        (tmp_path / "config.toml").write_text(config, encoding="utf-8")
-    with pytest.raises(InputError) as raised:
-        read_state(tmp_path)
-    assert said in str(raised.value) and str(tmp_path) in str(raised.value) and "\n" not in str(raised.value)
-
-
-def test_a_line_that_is_no_epoch_is_named(tmp_path: Path) -> None:
-    _epochs(tmp_path / "model", (0.6, 0.7), rest='{"epoch": 1}\n')
-    with pytest.raises(InputError, match=r"epochs\.jsonl line 2: not an epoch"):
-        read_epochs(tmp_path / "model")
 
 
 def _lines(path: Path, change: Callable[[list[str]], object]) -> None:

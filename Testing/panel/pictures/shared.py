@@ -1,9 +1,11 @@
-"""The documentation's pictures of the panel, drawn by the test host: python Testing/panel/pictures.py FOLDER [CT]"""
+"""What the documentation's pictures share: the panel at its narrowest, the whole window, and a place for files."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,29 @@ import numpy as np
 from PIL import Image
 from PySide6.QtWidgets import QApplication, QScrollArea
 
-TESTING = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTING), str(TESTING.parent / "DualSamplingCOVID")]
-
-from DualSamplingCOVIDLib.ct import read_ct  # noqa: E402
-from DualSamplingCOVIDLib.diagnosis import COVID  # noqa: E402
-from DualSamplingCOVIDLib.phantom import make_phantom  # noqa: E402
-from DualSamplingCOVIDLib.scene import compare  # noqa: E402
-from host.driver import Host  # noqa: E402
-from panel.study import MODULE, Study  # noqa: E402
+from host.driver import Host
+from panel.study import MODULE
 
 NARROW, WINDOW = 400, (1280, 800)
 QUALITY = 88
+
+
+def opened() -> tuple[Host, Any]:
+    """Return the host with the module in it, and the module's widget."""
+    host = Host()
+    host.load(MODULE)
+    return host, host.open("DualSamplingCOVID")
+
+
+@contextlib.contextmanager
+def place() -> Iterator[Path]:
+    """Give a folder whose path may stand in a picture; it is removed afterwards."""
+    folder = Path(tempfile.gettempdir()) / "study"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def layPanel(host: Host, width: int, height: int) -> QScrollArea:
@@ -67,28 +80,5 @@ def windowPicture(host: Host, fit: Callable[[], Any]) -> np.ndarray:
 
 
 def save(folder: Path, name: str, picture: np.ndarray) -> None:
+    """Keep a picture as JPEG."""
     Image.fromarray(picture).save(folder / f"{name}.jpg", quality=QUALITY)
-
-
-def main(folder: Path, ct: Path | None) -> None:
-    """Walk through the tutorial and keep a picture of each step."""
-    host: Any = Host()
-    host.load(MODULE)
-    study = Study(host, host.open("DualSamplingCOVID"))
-    image = read_ct(ct).image if ct else make_phantom(7, COVID, ratio=0.06).ct
-    study.loadCt(image, name="Phantom CT" if ct is None else "CT")
-    save(folder, "panel-input", panelPicture(host))
-    result = study.analyze(300)
-    save(folder, "window-analyze", windowPicture(host, lambda: host.click(study.ui.readingButton)))
-    save(folder, "panel-result", panelPicture(host))
-    layPanel(host, NARROW, WINDOW[1])
-    host.click(study.ui.compareButton)
-    save(folder, "window-compare", windowPicture(host, lambda: compare.fit(study.scene, result)))
-    host.click(study.ui.compareButton)
-    host.choose(study.ui.tabs, 1)
-    save(folder, "panel-about", panelPicture(host))
-    host.close()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
