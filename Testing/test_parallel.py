@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -29,8 +31,20 @@ def _long(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def _is_deaf(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def _fail(number: int) -> None:
     raise ValueError(f"item {number}")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _silent(stage: str, fraction: float) -> None:
@@ -67,3 +81,28 @@ def test_cancelling_does_not_wait_for_what_has_begun() -> None:
     with pytest.raises(KeyboardInterrupt):
         spread(_long, [0.0, 60.0, 60.0], "", cancel, 2)
     assert time.perf_counter() - since < 30
+
+
+def test_an_interrupt_waits_until_the_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, started = ProcessPoolExecutor.submit, []
+
+    def interrupted(pool, *arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        future = submit(pool, *arguments)
+        started.extend(pool._processes)
+        return future
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    since = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        spread(_long, [60.0, 60.0], "", _silent, 2)
+    assert len(set(started)) == 2
+    while any(map(_is_alive, started)):
+        assert time.perf_counter() - since < 30
+        time.sleep(0.05)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_the_processes_leave_interrupts_to_their_parent() -> None:
+    assert all(spread(_is_deaf, range(2), "", _silent, 2))

@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import TypeVar
 
 from .progress import Progress
@@ -33,9 +35,10 @@ def spread(
     progress(stage, 0.0)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes or os.cpu_count() or 1, len(items)), spawn, initializer=_quietly) as pool:
-        pending = {pool.submit(work, item): index for index, item in enumerate(items)}
         results: dict[int, Result] = {}
         try:
+            with _interrupts_held_back():
+                pending = {pool.submit(work, item): index for index, item in enumerate(items)}
             for future in as_completed(pending):
                 results[pending[future]] = future.result()
                 progress(stage, len(results) / len(items))
@@ -45,6 +48,28 @@ def spread(
                 child.kill()
             raise
     return [results[index] for index in range(len(items))]
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the processes are started: one that is half started would complain on its own.
+
+    They inherit the blocked signal, so that Ctrl-C in a terminal, which goes to all, reaches the parent alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if os.name == "posix" else set()
+    try:
+        yield
+    finally:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, usual)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _quietly() -> None:

@@ -81,6 +81,7 @@ def test_from_a_cohort_to_analyze(trainee, a_cohort, tmp_path):
     host.wait(lambda: trainee.states().count("finished") >= 2, 240)
     running = next(state for state in trainee.states() if state.startswith("running"))
     assert running in [f"running epoch {n}/3" for n in (1, 2, 3)]
+    trainee.ui.modelsTable.selectRow(0)  # a fold's curves stay when the next one is at work
     assert trainee.showsCharts() and trainee.curves(charts.AUC_VIEW)["baseline-us"].shape == (2, 3)
     trainee.press("Stop")
     assert ui.trainStageLabel.text == "Stopping..." and not ui.trainButton.enabled
