@@ -22,7 +22,7 @@ from DualSamplingCOVIDLib.training.segmentation.cases import (
     write_case,
 )
 from DualSamplingCOVIDLib.training.segmentation.guides import guide_file, read_guide, write_guides
-from DualSamplingCOVIDLib.training.segmentation.patches import LARGEST_SHIFT, Chests, Patches
+from DualSamplingCOVIDLib.training.segmentation.patches import LARGEST_SHIFT, Chests, Patches, raised
 from segmentation.vbnets import Sides
 
 
@@ -115,6 +115,26 @@ def test_guides_are_what_the_coarse_network_says(a_file: Path, a_case: Segmentat
 def test_half_of_the_patches_and_more_hold_infection_in_their_middle(a_file: Path) -> None:
     middles = [_patches(a_file, 16, 2, varied=False)[index][1][1, 6:10, 6:10, 6:10].max() for index in range(60)]
     assert 0.45 < np.mean([float(m) > 0.5 for m in middles]) < 0.85
+
+
+def test_small_lesions_are_raised_to_a_whole_voxel_and_borders_stay_where_they_are() -> None:
+    shares = torch.zeros(20, 20, 20)
+    shares[4, 4, 4], shares[4, 4, 5] = 0.3, 0.12
+    shares[15, 4, 4] = 0.06
+    shares[8:12] = torch.tensor([0.1, 0.5, 0.95, 1.0])[:, None, None]
+    learned = raised(shares)
+    assert learned[4, 4, 4] == 1.0 and learned[4, 4, 5] == pytest.approx(0.4)
+    assert learned[15, 4, 4] == pytest.approx(0.4)
+    assert learned[8:12, 10, 10].tolist() == pytest.approx([0.105, 0.5, 0.95, 1.0], abs=0.03)
+
+
+def test_a_nodule_of_less_than_a_voxel_is_learned_from_as_a_whole_one(a_case: SegmentationCase, tmp_path: Path) -> None:
+    small = np.zeros_like(a_case.infection)
+    small[30, 30, 20] = FULL_SHARE // 4
+    write_case(tmp_path / "small.npz", a_case._replace(infection=small))
+    patches = _patches(tmp_path / "small.npz", 24, 2, varied=False)
+    peaks = [float(patches[index][1][1].max()) for index in range(40)]
+    assert np.mean([peak > 0.6 for peak in peaks]) > 0.5  # turned ones are blurred a little
 
 
 def test_chests_tell_right_from_left_and_are_never_mirrored(a_file: Path) -> None:

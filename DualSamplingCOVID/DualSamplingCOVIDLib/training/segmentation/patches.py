@@ -19,6 +19,8 @@ from .guides import Guide, read_guide
 
 ON_INFECTION = 0.55
 MARGIN_VOXELS = 12
+LEAST_PEAK = 0.15
+"""The least share of a voxel that a lesion must fill to be learned as one."""
 LARGEST_TURN, LARGEST_STRETCH = 0.26, 0.15
 LARGEST_SHIFT = 3
 """Voxels that the coarse network's lungs may lie beside the fine ones, as they do in people who are no phantoms."""
@@ -81,9 +83,20 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         if torch.rand((), generator=random) < 0.2:
             volume = _turned(volume, random)
         volume = _mirrored(volume, random)
+        volume[3] = raised(volume[3])
         if self.varied:
             volume = torch.cat([acquire(volume[:1], random), volume[1:]])
         return guided(volume[None, :1], volume[None, 1:2])[0], volume[2:]
+
+
+def raised(shares: Tensor) -> Tensor:
+    """Raise the shares [d,h,w] of lesions smaller than a voxel or two to a peak of 1; larger ones stay as they are.
+
+    A nodule of 3 mm fills no voxel of 2 mm. Its border still lies where its blurred image falls to half of its peak,
+    as that of a large lesion does, and half is what the segmenter cuts at.
+    """
+    peak = F.max_pool3d(shares[None], 5, stride=1, padding=2)[0]
+    return shares / peak.clamp(min=LEAST_PEAK)
 
 
 def _random(seed: int, index: int) -> torch.Generator:
@@ -125,7 +138,7 @@ def _in_cube(volume: Tensor, side: int, random: torch.Generator) -> Tensor:
 def _centre(case: SegmentationCase, random: torch.Generator) -> list[int]:
     """Draw a patch's centre voxel (k, j, i)."""
     if torch.rand((), generator=random) < ON_INFECTION:
-        infected = np.flatnonzero(case.infection > FULL_SHARE // 2)
+        infected = np.flatnonzero(case.infection > FULL_SHARE * LEAST_PEAK)
         if len(infected):
             return [int(n) for n in np.unravel_index(infected[_whole(len(infected), random)], case.hu.shape)]
     inside = case.lungs > FULL_SHARE // 2
