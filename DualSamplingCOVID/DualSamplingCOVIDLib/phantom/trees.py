@@ -4,16 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from .anatomy import BodyPlan, Chest, Masks
 from .fields import Floats, Grid
-from .vessels import Points, Tree, draw_branches, grow_tree
+from .vessels import Points, Stem, Tree, draw_branches, grow_tree
 
-ARTERY_STEMS = ((16.0, 22.0, -58.0), (14.0, -6.0, 24.0), (24.0, -22.0, -8.0))
-"""Where the arteries' wide stems end, (outward, to the back, up) in mm from the hilum: lower, upper and middle one."""
-VEIN_STEMS = ((44.0, 30.0, -14.0), (16.0, -16.0, 34.0))
+Course = tuple[float, float, float]
+"""Where a wide branch ends, (outward, to the back, up) in mm from where it begins, in an average body."""
+
+
+class Plan(NamedTuple):
+    """The wide branches of one kind: trunks from the hilum, and what leaves from a trunk's end (None: the hilum)."""
+
+    trunks: tuple[Course, ...]
+    branches: tuple[tuple[int | None, Course], ...]
+
+
+_LOWER, _UPPER = 0, 1
+ARTERIES = Plan(
+    trunks=((16.0, 22.0, -58.0), (14.0, -6.0, 24.0), (24.0, -22.0, -8.0)),
+    branches=(
+        (None, (12.0, 36.0, -12.0)),
+        (_LOWER, (30.0, 2.0, -38.0)),
+        (_LOWER, (10.0, 28.0, -42.0)),
+        (_LOWER, (0.0, -18.0, -44.0)),
+        (_LOWER, (26.0, 32.0, -22.0)),
+        (_UPPER, (16.0, -24.0, 26.0)),
+        (_UPPER, (18.0, 18.0, 30.0)),
+        (_UPPER, (4.0, 0.0, 46.0)),
+    ),
+)
+VEINS = Plan(
+    trunks=((30.0, 24.0, -12.0), (16.0, -16.0, 34.0)),
+    branches=(
+        (_LOWER, (22.0, 20.0, -34.0)),
+        (_LOWER, (26.0, -6.0, -40.0)),
+        (_LOWER, (28.0, 24.0, -8.0)),
+        (_UPPER, (20.0, -16.0, 16.0)),
+        (_UPPER, (6.0, 6.0, 38.0)),
+    ),
+)
+TRUNK, BRANCH = (0.8, 0.4), (0.45, 0.2)
+"""Radius where they begin and end, as shares of the root's: they give off branches, but stay wide."""
+LACKING = 0.2
+"""How many of the branches a person lacks."""
+NEAR_MM = 4.0
+"""A branch that is farther than this from the lung has left it."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +79,11 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
     for side, lung in ((-1, chest.right), (1, chest.left)):
         deep, wide = (_room(grid, lung & (chest.depth > least)) for least in (5.0, 1.5))
         hilum = plan.hilum(side)
-        root, stems = _stems(plan, hilum, ARTERY_STEMS, side, rng)
+        in_lung = cKDTree(_room(grid, lung))
+        root, stems = _stems(plan, hilum, ARTERIES, side, in_lung, rng)
         artery = grow_tree(root, stems, _spread(deep, 700, rng), _spread(wide, 2400, rng), 7.6 * calibre, rng)
         # the veins come from the left atrium: lower, and in front
-        root, stems = _stems(plan, hilum - [side * 6.0, 4.0, 20.0], VEIN_STEMS, side, rng)
+        root, stems = _stems(plan, hilum - [side * 6.0, 4.0, 20.0], VEINS, side, in_lung, rng)
         vein = grow_tree(root, stems, _spread(deep, 500, rng), _spread(wide, 1700, rng), 6.8 * venous, rng)
         box = _round_lung(grid, lung)
         part = grid.part(box)
@@ -61,21 +102,30 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
 
 
 def _stems(
-    plan: BodyPlan, hilum: Points, stems: tuple[tuple[float, float, float], ...], side: int, rng: np.random.Generator
-) -> tuple[Points, list[Points]]:
-    """Return the root at the hilum and the stems' points (T, 3) in mm, as they lie in the patient.
+    body: BodyPlan, hilum: Points, plan: Plan, side: int, in_lung: cKDTree, rng: np.random.Generator
+) -> tuple[Points, list[Stem]]:
+    """Return the root at the hilum and the wide branches as they lie in the patient; those of trunks end in the lung."""
+    ends: list[Points] = []
+    stems: list[Stem] = []
 
-    Each of `stems` is where one ends, (outward, to the back, up) in mm of an average body.
-    """
-    size = plan.height / 228
-    drawn = []
-    for outward, back, up in stems:
-        end = np.array([side * outward, back, up]) * size * rng.uniform(0.6, 1.25, 3) + rng.normal(0, 4, 3)
+    def course(start: Points, target: Course, outward_mm: float) -> Points:
+        end = np.array([side * target[0], *target[1:]]) * body.height / 228 * rng.uniform(0.6, 1.25, 3)
+        end += rng.normal(0, 4, 3)
         share = np.linspace(0, 1, max(int(np.linalg.norm(end) / 7), 2) + 1)[1:, None]
-        # outwards first, then along: the stem runs in the lung, beside the mediastinum
-        bend = np.array([side * rng.uniform(5, 14), 0.0, 0.0]) * np.sin(np.pi * share)
-        drawn.append(plan.place(hilum + share * end + bend + rng.normal(0, 0.8, (len(share), 3))))
-    return plan.place(hilum[None])[0], drawn
+        bend = np.array([side * outward_mm, 0.0, 0.0]) * np.sin(np.pi * share)
+        ends.append(start + end)
+        return body.place(start + share * end + bend + rng.normal(0, 0.8, (len(share), 3)))
+
+    for target in plan.trunks:
+        # outwards first, then along: it runs in the lung, beside the mediastinum
+        stems.append(Stem(course(hilum, target, rng.uniform(5, 14)), TRUNK))
+    for origin, target in plan.branches:
+        points = course(hilum if origin is None else ends[origin], target, 0.0)
+        outside = np.nonzero(in_lung.query(points)[0] > NEAR_MM)[0]
+        points = points[: outside[0]] if len(outside) else points
+        if len(points) and rng.random() > LACKING:
+            stems.append(Stem(points, BRANCH, origin))
+    return body.place(hilum[None])[0], stems
 
 
 def _room(grid: Grid, mask: Masks) -> Points:

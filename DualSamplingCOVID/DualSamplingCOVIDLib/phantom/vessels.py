@@ -12,8 +12,19 @@ from .fields import Floats, Grid
 
 Points = NDArray[np.float64]
 
-STEM_TAPER = (0.8, 0.4)
-"""A stem's radius, as a share of the root's, where it begins and ends: it gives off branches, but stays wide."""
+STRAIGHTENED = 5
+"""How often a branching point is drawn between its neighbours."""
+
+
+@dataclass(frozen=True)
+class Stem:
+    """A wide branch as every hilum has them: its points (T, 3) in mm and its radius, as shares of the root's, where it
+    begins and ends. It leaves from the end of the stem `origin` of the list before it, from the root where None.
+    """
+
+    points: Points
+    radius: tuple[float, float]
+    origin: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,26 +47,29 @@ class Tree:
 
 
 def grow_tree(
-    root: Points, trunks: list[Points], targets: Points, twigs: Points, root_mm: float, rng: np.random.Generator
+    root: Points, stems: list[Stem], targets: Points, twigs: Points, root_mm: float, rng: np.random.Generator
 ) -> Tree:
     """Connect the targets (N, 3) greedily, nearest to the root first: short links, but also short paths.
 
-    The `trunks` (T, 3) run from the root before anything branches off: wide stems, as every hilum has them. The `twigs`
-    (M, 3) then sprout from the nearest branches. Radii follow Murray's law, with an exponent between 2.35 and 2.8,
-    from a root of `root_mm` mm; those of stems are at least `STEM_TAPER` of it.
+    The `stems` are there before anything branches off, and no narrower than they say. The `twigs` (M, 3) sprout from
+    the nearest branches at last. Then branching points are drawn to where their flow goes straight on. Radii follow
+    Murray's law, with an exponent between 2.35 and 2.8, from a root of `root_mm` mm.
     """
     order = np.argsort(np.linalg.norm(targets - root, axis=1))
-    position = np.vstack([root[None], *trunks, targets[order]])
+    position = np.vstack([root[None], *(stem.points for stem in stems), targets[order]])
     count = len(position)
     parent, path = np.zeros(count, np.int64), np.zeros(count)
     columns = np.ascontiguousarray(position.T)
+    chains: list[NDArray[np.int64]] = []
     first = 1
-    for trunk in trunks:
-        chain = np.arange(first, first + len(trunk))
-        parent[chain] = np.concatenate([[0], chain[:-1]])
+    for stem in stems:
+        chain = np.arange(first, first + len(stem.points))
+        origin = 0 if stem.origin is None else int(chains[stem.origin][-1])
+        parent[chain] = np.concatenate([[origin], chain[:-1]])
         # half as long as they are, so that branches leave the stem where they are near
-        path[chain] = 0.5 * np.cumsum(np.linalg.norm(position[chain] - position[parent[chain]], axis=1))
-        first += len(trunk)
+        path[chain] = path[origin] + 0.5 * np.cumsum(np.linalg.norm(position[chain] - position[parent[chain]], axis=1))
+        chains.append(chain)
+        first += len(chain)
     for node in range(first, count):
         offset = columns[:, :node] - columns[:, node : node + 1]
         link = np.sqrt(np.einsum("ij,ij->j", offset, offset))
@@ -64,17 +78,32 @@ def grow_tree(
     for part in np.array_split(twigs, 3):
         position, parent, path = _sprout(position, parent, path, part)
     share = _leaves_below(parent, rng)
+    position = _straightened(position, parent, share, first)
     exponent = rng.uniform(2.35, 2.8)
     radius = root_mm * (share / share[0]) ** (1 / exponent)
-    first = 1
-    for trunk in trunks:
-        stem = slice(first, first + len(trunk))
-        radius[stem] = np.maximum(radius[stem], root_mm * np.linspace(*STEM_TAPER, len(trunk)))
-        first += len(trunk)
+    for stem, chain in zip(stems, chains, strict=True):
+        radius[chain] = np.maximum(radius[chain], root_mm * np.linspace(*stem.radius, len(chain)))
     leaf = np.ones(len(parent), bool)
     leaf[parent[1:]] = False
     length = np.linalg.norm(position - position[parent], axis=1, keepdims=True)
     return Tree(position, parent, radius, leaf, 0.07 * length * rng.standard_normal(position.shape))
+
+
+def _straightened(position: Points, parent: NDArray[np.int64], share: NDArray[np.float64], first: int) -> Points:
+    """Draw each branching point from `first` on between where it comes from and where most of its flow goes on to."""
+    position = position.copy()
+    nodes = np.arange(1, len(parent))
+    flow = share[nodes] ** 2
+    through = np.bincount(parent[nodes], flow, len(parent))
+    inner = np.nonzero(through)[0]
+    inner = inner[inner >= first]
+    for _ in range(STRAIGHTENED):
+        ahead = np.stack(
+            [np.bincount(parent[nodes], flow * position[nodes, axis], len(parent)) for axis in range(3)], 1
+        )
+        between = (position[parent[inner]] + ahead[inner] / through[inner, None]) / 2
+        position[inner] = (position[inner] + between) / 2
+    return position
 
 
 def _sprout(
