@@ -1,9 +1,10 @@
 """VB-Net: V-Net (Milletari et al., 3DV 2016) with bottleneck blocks, after the description in Shan et al., 2020.
 
 An encoder that halves the grid four times by 2x2x2 convolutions of stride 2, a decoder that doubles it again, and
-concatenated skips between them. At each level a stack of bottleneck convolutions (1x1x1 to a quarter of the channels,
-3x3x3, 1x1x1 back) learns a residual. Heads are logits of their own (sigmoid), not exclusive classes: infection lies
-inside the lungs.
+concatenated skips between them. At each level a stack of convolutions learns a residual: bottlenecks (1x1x1 to a quarter
+of the channels, 3x3x3, 1x1x1 back) where channels are many, plain 3x3x3 ones as in V-Net on the finer levels, where
+a quarter of the channels is too few to tell a nodule from a vessel. Heads are logits of their own (sigmoid), not
+exclusive classes: infection lies inside the lungs.
 """
 
 from __future__ import annotations
@@ -13,19 +14,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CONVOLUTIONS = (1, 2, 3, 3)
-"""Bottleneck convolutions on the four coarser levels, in the encoder and again in the decoder."""
+"""Convolutions of the residual stacks on the four coarser levels, in the encoder and again in the decoder."""
 STRIDE = 2 ** len(CONVOLUTIONS)
 """Volumes must have sides that this divides."""
-GROUPS = 8
+BOTTLENECKS_FROM = 128
+"""Channels from which on a stack is of bottlenecks."""
+MOMENTUM = 0.02
+"""Of the running statistics: batches are of few patches, which differ."""
+RARE = -2.0
+"""What a head says before it has learned: most voxels are neither lung nor infection."""
 
 
 class Bottleneck(nn.Module):
-    """1x1x1 to a quarter of the channels, 3x3x3, 1x1x1 back; each followed by group norm, and ReLU but for the last."""
+    """1x1x1 to a quarter of the channels, 3x3x3, 1x1x1 back; each followed by batch norm, and ReLU but for the last."""
 
     def __init__(self, channels: int) -> None:
         """Build the block for `channels` channels."""
         super().__init__()
-        narrow = max(channels // 4, GROUPS // 2)
+        narrow = channels // 4
         self.reduce = _normed(nn.Conv3d(channels, narrow, 1, bias=False))
         self.convolve = _normed(nn.Conv3d(narrow, narrow, 3, padding=1, bias=False))
         self.expand = _normed(nn.Conv3d(narrow, channels, 1, bias=False))
@@ -38,14 +44,15 @@ class Bottleneck(nn.Module):
 
 
 class Residual(nn.Module):
-    """A stack of bottlenecks beside a shortcut (V-Net's residual function)."""
+    """A stack of convolutions beside a shortcut (V-Net's residual function)."""
 
     def __init__(self, channels: int, convolutions: int) -> None:
-        """Build `convolutions` bottlenecks of `channels` channels."""
+        """Build `convolutions` of `channels` channels, bottlenecks where these are many."""
         super().__init__()
-        parts: list[nn.Module] = [Bottleneck(channels)]
-        for _ in range(convolutions - 1):
-            parts += [nn.ReLU(inplace=True), Bottleneck(channels)]
+        parts: list[nn.Module] = []
+        for _ in range(convolutions):
+            parts += [nn.ReLU(inplace=True)] if parts else []
+            parts.append(_convolution(channels))
         self.stack = nn.Sequential(*parts)
         self.relu = nn.ReLU(inplace=True)
 
@@ -53,6 +60,12 @@ class Residual(nn.Module):
         """Map [N,channels,d,h,w] to the same shape."""
         result: Tensor = self.relu(self.stack(x) + x)
         return result
+
+
+def _convolution(channels: int) -> nn.Module:
+    if channels >= BOTTLENECKS_FROM:
+        return Bottleneck(channels)
+    return _normed(nn.Conv3d(channels, channels, 3, padding=1, bias=False))
 
 
 class Down(nn.Module):
@@ -91,14 +104,8 @@ class VBNet(nn.Module):
     """VB-Net of `width` x 1, 2, 4, 8, 16 channels (published: 16, so 16 to 256) with `outputs` heads."""
 
     def __init__(self, inputs: int, outputs: int, width: int = 16) -> None:
-        """Build the network; `width` is a multiple of 8, for group norm.
-
-        Raises:
-            ValueError: another width.
-        """
+        """Build the network."""
         super().__init__()
-        if width < GROUPS or width % GROUPS:
-            raise ValueError(f"width must be a multiple of {GROUPS}, got {width}")
         self.width, self.inputs, self.outputs = width, inputs, outputs
         self.input = _normed(nn.Conv3d(inputs, width, 3, padding=1, bias=False))
         self.relu = nn.ReLU(inplace=True)
@@ -115,7 +122,7 @@ class VBNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if not self.head.weight.is_meta:
             nn.init.normal_(self.head.weight, std=0.1)
-            nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+            nn.init.constant_(self.head.bias, RARE)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the heads' logits [N,outputs,D,H,W] of windowed volumes [N,inputs,D,H,W] (axes k, j, i).
@@ -136,9 +143,8 @@ class VBNet(nn.Module):
 
 
 def _normed(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:
-    """Put group norm behind a convolution."""
-    channels = convolution.out_channels
-    return nn.Sequential(convolution, nn.GroupNorm(min(GROUPS, channels // 2), channels))
+    """Put batch norm behind a convolution."""
+    return nn.Sequential(convolution, nn.BatchNorm3d(convolution.out_channels, momentum=MOMENTUM))
 
 
 WINDOWS_HU = ((-1000.0, 300.0), (-1000.0, -450.0))

@@ -90,7 +90,7 @@ class Fit:
         """Prepare the fit; `samples` holds `stage.steps * stage.batch` items, in the order they are learned from."""
         self.name, self.stage, self.samples, self.checkpoint = name, stage, samples, checkpoint
         self.device, self.workers = device, workers
-        self.network = network.to(device)
+        self.network = network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.loss = loss.to(device)
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / AVERAGED_OVER))
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=stage.learning_rate, weight_decay=WEIGHT_DECAY)
