@@ -1,10 +1,10 @@
 """VB-Net: V-Net (Milletari et al., 3DV 2016) with bottleneck blocks, after the description in Shan et al., 2020.
 
 An encoder that halves the grid four times by 2x2x2 convolutions of stride 2, a decoder that doubles it again, and
-concatenated skips between them. At each level a stack of convolutions learns a residual: bottlenecks (1x1x1 to a quarter
-of the channels, 3x3x3, 1x1x1 back) where channels are many, plain 3x3x3 ones as in V-Net on the finer levels, where
-a quarter of the channels is too few to tell a nodule from a vessel. Heads are logits of their own (sigmoid), not
-exclusive classes: infection lies inside the lungs.
+concatenated skips between them. At each level a stack of convolutions learns a residual: bottlenecks (1x1x1 to a
+quarter of the channels, 3x3x3, 1x1x1 back) where channels are many, plain 3x3x3 ones as in V-Net on the finer levels,
+where a quarter of the channels is too few to tell a nodule from a vessel. Heads are logits of their own (sigmoid),
+not exclusive classes: infection lies inside the lungs.
 """
 
 from __future__ import annotations

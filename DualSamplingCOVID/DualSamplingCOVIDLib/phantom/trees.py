@@ -104,7 +104,7 @@ def grow_lung_trees(chest: Chest, rng: np.random.Generator) -> LungTrees:
 def _stems(
     body: BodyPlan, hilum: Points, plan: Plan, side: int, in_lung: cKDTree, rng: np.random.Generator
 ) -> tuple[Points, list[Stem]]:
-    """Return the root at the hilum and the wide branches as they lie in the patient; those of trunks end in the lung."""
+    """Return the root at the hilum and the wide branches in the patient's space; those of trunks end in the lung."""
     ends: list[Points] = []
     stems: list[Stem] = []
 
