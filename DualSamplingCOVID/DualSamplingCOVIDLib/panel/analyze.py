@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from ..errors import UserError
 from ..scene import views
 from ..scene.result import Result, results
 from . import packages
+from .analysis_job import AnalysisJob
 from .answer import AnswerView, saveTable
 from .inputs import Inputs
-from .job import Job
 from .overlay import OverlayControls
 from .settings import Parameters, Preferences
 from .slots import connect
@@ -48,7 +47,7 @@ class AnalyzeTab:
         preferences = Preferences(slicer.app.settings())
         self._answer = AnswerView(ui)
         self._overlay = OverlayControls(ui, preferences, lambda: slicer.mrmlScene, self.tell)
-        self._job = Job(self, makeProcess, program, _temporaryPath())
+        self._job = AnalysisJob(self, makeProcess, program)
         self._cancelling = False
         self._inputs = Inputs(ui, preferences, self._parameters, self.update, self.tell)
         self._results: list[Result] = []
@@ -322,10 +321,6 @@ def about() -> str:
         "<p>Nothing leaves this computer. Results lie in the scene; preferences are kept under the group"
         " DualSamplingCOVID of Slicer's settings.</p>"
     ).format(version=__version__, use=RESEARCH_USE_ONLY)
-
-
-def _temporaryPath() -> str:
-    return str(slicer.app.temporaryPath or tempfile.gettempdir())
 
 
 def _freeFolder(parent: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ class ReviewTab:
         self._overlay = OverlayControls(
             ui, self._preferences, lambda: slicer.mrmlScene, self.tell, focus=views.peakPoint, otherLayout=None
         )
-        self._job = ReviewJob(self, makeProcess, program, str(slicer.app.temporaryPath or tempfile.gettempdir()))
+        self._job = ReviewJob(self, makeProcess, program)
         self._run: Run | None = None
         self._opinions: Opinions | None = None
         self._chosen: JudgedCase | None = None
