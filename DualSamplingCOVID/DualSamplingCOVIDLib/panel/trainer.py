@@ -10,6 +10,7 @@ import slicer
 from ..diagnosis import RESEARCH_USE_ONLY
 from ..run_folder import BUNDLE, ModelProgress, RunProgress
 from . import packages
+from .message import announce
 from .settings import Preferences
 from .slots import connect
 from .time_left import TimeLeft
@@ -22,7 +23,6 @@ from .translation import _
 READ_MILLISECONDS = 1000
 _TRAINING_STAGE = "model "
 """What the worker's stages of training begin with."""
-_ERROR, _PLAIN = "color: #B00020; font-weight: bold;", ""
 
 
 class TrainerTab:
@@ -184,11 +184,7 @@ class TrainerTab:
             self.update()
             self._job.cancel()
             return
-        try:
-            packages.ensureForTraining(self._inputs.plan.augmentation)
-        except packages.PackageProblem as problem:
-            self.tell(str(problem))
-            return
+        packages.ensureForTraining(self._inputs.plan.augmentation)
         self._inputs.refresh()  # the question may have stood for a while
         run = self._inputs.run
         if run is None or self._inputs.problem():
@@ -352,18 +348,9 @@ class TrainerTab:
         run = self._inputs.run
         if run is None or self.isRunning:
             return
-        try:
-            packages.ensureForAnalyze()
-        except packages.PackageProblem as problem:
-            self.tell(str(problem))
-            return
+        packages.ensureForAnalyze()
         self._begin(lambda: self._job.export(run.folder))
 
     def tell(self, sentence: str, isError: bool = True) -> None:
         """Show what a person should know now."""
-        self._ui.trainMessageLabel.text = sentence
-        self._ui.trainMessageLabel.styleSheet = _ERROR if isError else _PLAIN
-        self._ui.trainMessageLabel.setVisible(bool(sentence))
-        slicer.util.showStatusMessage(sentence, 10000)
-        if sentence and isError:
-            self._ui.trainLogBox.appendPlainText(sentence)
+        announce(self._ui.trainMessageLabel, self._ui.trainLogBox, sentence, isError)
