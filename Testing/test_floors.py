@@ -9,7 +9,7 @@ import pytest
 LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSamplingCOVIDLib"
 FLOORS = (
     {"errors", "progress", "resources", "segments"},
-    {"diagnosis", "parallel"},
+    {"diagnosis", "parallel", "storage"},
     {"ct", "diagnosis_folder", "summary", "weights"},
     {"network"},
     {"segmentation", "preprocessing", "cohort", "run_folder", "review_folder"},

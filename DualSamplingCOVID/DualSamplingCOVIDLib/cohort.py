@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from .ct import header_problems
 from .diagnosis import CAP, COVID
 from .errors import InputError
+from .storage import write_text
 
 NORMAL = "normal"
 LABELS = (COVID, CAP, NORMAL)
@@ -114,13 +116,12 @@ def _whole(path: Path, cases: list[tuple[int, Case]], problems: list[tuple[int, 
 
 def write_cohort_csv(path: Path, cases: Iterable[Case]) -> None:
     """Write cases so that `read_cohort` gives them back; paths inside the file's folder are written relative to it."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for case in cases:
-            writer.writerow(_cell(getattr(case, column), path.parent) for column in COLUMNS)
-    os.replace(partial, path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for case in cases:
+        writer.writerow(_cell(getattr(case, column), path.parent) for column in COLUMNS)
+    write_text(path, text.getvalue())
 
 
 def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[tuple[int, str]]]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import InputError, ResourceError
+from .storage import write_text
 
 FILE, FOLDER = "review.csv", "review"
 AGREE, FLAG = "agree", "flag"
@@ -153,13 +153,8 @@ def _write(path: Path, columns: list[str], rows: dict[str, Row]) -> None:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
-    partial = path.with_name(f".{path.name}-{os.getpid()}.partial")
     try:
-        try:
-            partial.write_text(text.getvalue(), encoding="utf-8", newline="")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_text(path, text.getvalue())
     except OSError as error:
         raise ResourceError(
             f"{path}: cannot be written ({error.strerror}); what you said is kept here and saved with the next"

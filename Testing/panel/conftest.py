@@ -36,3 +36,23 @@ def quick(study, recorded_folder, tmp_path, monkeypatch) -> studies.Study:
     """The panel with a worker that hands over the recorded folder at once."""
     studies.worker(tmp_path, monkeypatch, studies.recorded(recorded_folder))
     return study
+
+
+@pytest.fixture(scope="session")
+def a_reviewed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that a reader has begun to look through, made once."""
+    from panel import reviewed_run
+
+    return reviewed_run.write_run(tmp_path_factory.mktemp("review") / "run")
+
+
+@pytest.fixture
+def reader(slicer_host, a_reviewed_run, tmp_path):
+    """The Review tab with a run of its own opened."""
+    from panel import reviewed_run
+
+    slicer_host.load(studies.MODULE)
+    widget = slicer_host.open("DualSamplingCOVID")
+    found = reviewed_run.Reader(slicer_host, widget, reviewed_run.copied(a_reviewed_run, tmp_path))
+    found.openRun()
+    return found

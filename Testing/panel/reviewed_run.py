@@ -49,6 +49,11 @@ def name(number: int) -> str:
     return f"case-{number}"
 
 
+def names(*numbers: int) -> list[str]:
+    """The case_ids of cases."""
+    return [name(number) for number in numbers]
+
+
 def write_run(folder: Path, kept: tuple[int, ...] = KEPT) -> Path:
     """Write a finished run in which some cases have been looked at already."""
     folder.mkdir()
@@ -183,6 +188,12 @@ class Reader(Study):
         said = self.review.messageLabel.text
         assert [r.node.GetAttribute("DualSamplingCOVID.Reviewed") for r in found] == [name(number)], said
         return found[0]
+
+
+def saved(reader: Reader) -> dict[str, dict[str, str]]:
+    """The rows of the run's review.csv by case."""
+    with (reader.run / "review.csv").open(encoding="utf-8", newline="") as stream:
+        return {row["case_id"]: row for row in csv.DictReader(stream)}
 
 
 def copied(run: Path, folder: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.panel import job as jobs
+from DualSamplingCOVIDLib.scene import nodes
 from DualSamplingCOVIDLib.scene.result import results
 from panel.study import recorded, worker
 
@@ -98,7 +99,7 @@ def test_cancel_while_the_results_come_in(clean, recorded_folder, tmp_path, monk
 def test_cancel_at_every_step_of_the_import(clean, recorded_folder, tmp_path, monkeypatch, steps):
     worker(tmp_path, monkeypatch, recorded(recorded_folder))
     seen = []
-    adding = jobs.nodes.addingDiagnosis
+    adding = nodes.addingDiagnosis
 
     def counting(*arguments):
         inner = adding(*arguments)
@@ -108,7 +109,7 @@ def test_cancel_at_every_step_of_the_import(clean, recorded_folder, tmp_path, mo
                 QTimer.singleShot(0, lambda: clean.ui.analyzeButton.click())
             yield step
 
-    monkeypatch.setattr(jobs.nodes, "addingDiagnosis", counting)
+    monkeypatch.setattr(nodes, "addingDiagnosis", counting)
     clean.start()
     clean.finish(20)
     assert len(seen) == steps

@@ -20,7 +20,7 @@ import torch
 
 from DualSamplingCOVIDLib import weights
 from DualSamplingCOVIDLib.errors import InputError, ResourceError
-from DualSamplingCOVIDLib.run_folder import RunProgress, read_result
+from DualSamplingCOVIDLib.run_folder import RunProgress, read_json
 from DualSamplingCOVIDLib.training import recorded
 from DualSamplingCOVIDLib.training.cross_validation import train_models
 from DualSamplingCOVIDLib.training.fit import Step, predict
@@ -52,7 +52,7 @@ def test_every_model_of_every_fold_leaves_what_the_run_folder_promises(undisturb
         assert set(steps[0]) == set(Step._fields)
         assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
         assert all(math.isfinite(value) for line in steps + epochs for value in line.values())
-        result = read_result(folder)
+        result = read_json(folder / "result.json")
         assert result["best"] == max(epochs, key=lambda epoch: (epoch["validation_auc"], -epoch["validation_loss"]))
         weights.check_hash(folder / "weights.safetensors", result["sha256"])
         assert result["settings"]["sampling"] == model[-2:].upper() and result["seconds"] >= 0
@@ -64,7 +64,7 @@ def test_the_state_of_a_finished_run_is_what_its_models_results_say(undisturbed:
     assert progress.is_finished and [(one.fold, one.model) for one in progress.models] == list(MODELS)
     for one in progress.models:
         assert len(one.epochs) == progress.plan.epochs == 3 and one.best is not None
-        result = read_result(undisturbed / "folds" / str(one.fold) / one.model)
+        result = read_json(undisturbed / "folds" / str(one.fold) / one.model / "result.json")
         assert one.best._asdict() == result["best"]
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ..bundle import Bundle, load_bundle
+from ..run_folder import read_json
 from . import arguments, output, reporter
 
 
@@ -48,10 +49,10 @@ def check(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Make a bundle of the best weights of a run's finished folds, with a model card."""
-    from ..training.export import export_bundle, read_evaluation
+    from ..training.export import export_bundle
 
     output.check(options.output, options.overwrite, options.run_folder, options.evaluation)
-    evaluation = read_evaluation(options.evaluation) if options.evaluation else None
+    evaluation = read_json(options.evaluation) if options.evaluation else None
     name = options.name or options.output.resolve().name
     with output.whole(options.output, options.overwrite) as folder:
         made = export_bundle(options.run_folder, folder / "bundle", name, evaluation, options.fold, options.progress)

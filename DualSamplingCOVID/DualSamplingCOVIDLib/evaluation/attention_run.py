@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from ..diagnosis import COVID
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..run_folder import BegunRun, RunCase
+from ..storage import sha256, write_text
 from .attention_cases import OF_MODEL, case_maps, probabilities, read_models, with_combined
 from .attention_networks import MapModel
 from .attention_quality import (
@@ -177,7 +177,7 @@ class _Fold:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        return {name: _sha256(file) for name, file in self._run.weights(self._fold).items()}
+        return {name: sha256(file) for name, file in self._run.weights(self._fold).items()}
 
 
 def _kept(
@@ -196,9 +196,7 @@ def _kept(
         pass
     rows = _measured(run, case, fold, settings, checked)
     store.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps({"key": key, "maps": [dataclasses.asdict(row) for row in rows]}), encoding="utf-8")
-    os.replace(partial, file)
+    write_text(file, json.dumps({"key": key, "maps": [dataclasses.asdict(row) for row in rows]}))
     return rows
 
 
@@ -215,7 +213,7 @@ def _key(run: BegunRun, case: RunCase, weights: Mapping[str, str], settings: Mea
     parts = {
         "software": __version__,
         "case": {name: getattr(case, name) for name in _IN_FIGURES},
-        "volumes": _sha256(case.volume),
+        "volumes": sha256(case.volume),
         "weights": dict(weights),
         "settings": dataclasses.asdict(dataclasses.replace(settings, sanity_cases=int(checked))),
         "grid": run.grid_spacing_xyz,
@@ -234,11 +232,3 @@ def _row(record: dict[str, Any]) -> MapQuality:
             "sanity": tuple((stage, value) for stage, value in record["sanity"]),
         }
     )
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,17 @@ import slicer
 
 from .. import __version__
 from ..diagnosis import RESEARCH_USE_ONLY
-from ..errors import UserError
 from ..scene import views
 from ..scene.result import Result, results
 from . import packages
+from .analysis_job import AnalysisJob
 from .answer import AnswerView, saveTable
 from .inputs import Inputs
-from .job import Job
+from .message import announce
 from .overlay import OverlayControls
 from .settings import Parameters, Preferences
 from .slots import connect
 from .translation import _
-
-_ERROR, _PLAIN = "color: #B00020; font-weight: bold;", ""
 
 
 class AnalyzeTab:
@@ -48,7 +45,7 @@ class AnalyzeTab:
         preferences = Preferences(slicer.app.settings())
         self._answer = AnswerView(ui)
         self._overlay = OverlayControls(ui, preferences, lambda: slicer.mrmlScene, self.tell)
-        self._job = Job(self, makeProcess, program, _temporaryPath())
+        self._job = AnalysisJob(self, makeProcess, program)
         self._cancelling = False
         self._inputs = Inputs(ui, preferences, self._parameters, self.update, self.tell)
         self._results: list[Result] = []
@@ -180,11 +177,7 @@ class AnalyzeTab:
             self.update()
             self._job.cancel()
             return
-        try:
-            packages.ensureForAnalyze()
-        except packages.PackageProblem as problem:
-            self.tell(str(problem))
-            return
+        packages.ensureForAnalyze()
         self.update()
         if self._inputs.problem():  # the installation may have taken long enough for the scene to change
             return
@@ -235,11 +228,8 @@ class AnalyzeTab:
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, "lung-volumes.csv", kinds)
         if not path:
             return
-        try:
-            saveTable(Path(path), shown.summary)
-            self.tell(_("The table was written to {path}").format(path=path), isError=False)
-        except UserError as error:
-            self.tell(str(error))
+        saveTable(Path(path), shown.summary)
+        self.tell(_("The table was written to {path}").format(path=path), isError=False)
 
     def _onSaveReport(self, _checked: bool = False) -> None:
         import qt
@@ -253,11 +243,7 @@ class AnalyzeTab:
         parent = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Choose where the report goes"))
         if not parent:
             return
-        try:
-            packages.ensureForReport()
-        except packages.PackageProblem as problem:
-            self.tell(str(problem))
-            return
+        packages.ensureForReport()
         self._begin()
         self._job.saveReport(shown, _freeFolder(Path(parent)))
         self.update()
@@ -300,12 +286,7 @@ class AnalyzeTab:
 
     def tell(self, sentence: str, isError: bool = True) -> None:
         """Show what a person should know now."""
-        self._ui.messageLabel.text = sentence
-        self._ui.messageLabel.styleSheet = _ERROR if isError else _PLAIN
-        self._ui.messageLabel.setVisible(bool(sentence))
-        slicer.util.showStatusMessage(sentence, 10000)  # the panel may be scrolled down
-        if sentence and isError:
-            self._ui.logBox.appendPlainText(sentence)
+        announce(self._ui.messageLabel, self._ui.logBox, sentence, isError)
 
     def _parameters(self) -> Parameters:
         return Parameters(self._parameterNode())
@@ -322,10 +303,6 @@ def about() -> str:
         "<p>Nothing leaves this computer. Results lie in the scene; preferences are kept under the group"
         " DualSamplingCOVID of Slicer's settings.</p>"
     ).format(version=__version__, use=RESEARCH_USE_ONLY)
-
-
-def _temporaryPath() -> str:
-    return str(slicer.app.temporaryPath or tempfile.gettempdir())
 
 
 def _freeFolder(parent: Path) -> Path:

@@ -11,8 +11,8 @@ import slicer
 from ..bundle import Bundle
 from ..scene import export
 from ..segments import INFECTION, LEFT_LUNG, RIGHT_LUNG
+from .analysis_job import Analysis
 from .files import GivenSegments
-from .job import Analysis
 from .settings import DEVICES, Parameters, Preferences, bundles
 from .slots import connect
 from .translation import _

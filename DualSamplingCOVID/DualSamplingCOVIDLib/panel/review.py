@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, Run, read_run
 from ..scene import overlays, views
 from ..scene.review import joinHierarchy, leaveHierarchy, removeCases
 from . import packages
+from .message import write
 from .overlay import OverlayControls
 from .review_job import Request, ReviewJob, Shown
 from .review_table import CaseTable
@@ -29,7 +29,6 @@ from .translation import _
 NEXT_KEY, PREVIOUS_KEY = "N", "P"
 _QUIET_MILLISECONDS = 600
 """How long a comment must rest before it is saved by itself."""
-_ERROR, _PLAIN = "color: #B00020; font-weight: bold;", ""
 
 
 class ReviewTab:
@@ -47,7 +46,7 @@ class ReviewTab:
         self._overlay = OverlayControls(
             ui, self._preferences, lambda: slicer.mrmlScene, self.tell, focus=views.peakPoint, otherLayout=None
         )
-        self._job = ReviewJob(self, makeProcess, program, str(slicer.app.temporaryPath or tempfile.gettempdir()))
+        self._job = ReviewJob(self, makeProcess, program)
         self._run: Run | None = None
         self._opinions: Opinions | None = None
         self._chosen: JudgedCase | None = None
@@ -181,13 +180,11 @@ class ReviewTab:
             judged = judge_run(run)
             opinions = Opinions(folder)
         except UserError as error:
-            self._ui.runLabel.text = str(error)
-            self._ui.runLabel.styleSheet = _ERROR
+            write(self._ui.runLabel, str(error), isError=True)
             return
         self._run, self._opinions = run, opinions
         self._preferences.reviewedRun = text
-        self._ui.runLabel.text = about(run, len(judged))
-        self._ui.runLabel.styleSheet = _PLAIN
+        write(self._ui.runLabel, about(run, len(judged)))
         try:
             opinions.read()
         finally:
@@ -199,8 +196,7 @@ class ReviewTab:
         self._job.abandon()
         self._takeAway()
         self._run = self._opinions = self._chosen = None
-        self._ui.runLabel.text = _("Choose the folder that cross-validate wrote.")
-        self._ui.runLabel.styleSheet = _PLAIN
+        write(self._ui.runLabel, _("Choose the folder that cross-validate wrote."))
         self.tell("")
         self._table.show(())
         self._showCase()
@@ -310,8 +306,7 @@ class ReviewTab:
 
     def tell(self, sentence: str, isError: bool = True) -> None:
         """Show what a person should know now."""
-        self._ui.messageLabel.text = sentence
-        self._ui.messageLabel.styleSheet = _ERROR if isError else _PLAIN
+        write(self._ui.messageLabel, sentence, isError)
         self._ui.messageLabel.setVisible(bool(sentence))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,9 @@ from ..run_folder import ATTENTION_SS, ATTENTION_US
 from ..scene.result import Result
 from ..scene.review import addingCase, removeCases
 from . import files
-from .job import FOLDER_PREFIX, View
-from .slots import sentence
-from .steps import Steps
+from .job import Job
 from .translation import _
-from .worker import Outcome, Worker
+from .worker import Outcome
 
 _SAME = 1e-5
 
@@ -53,32 +50,12 @@ class Request:
         return self.judged.case.case_id
 
 
-class ReviewJob:
-    """Loads one case at a time; the one that was asked for last wins.
+class ReviewJob(Job):
+    """Loads one case at a time; the one that was asked for last wins, and the view is told of no other."""
 
-    Args:
-        view: who is told, for the last case that was asked for alone.
-        makeProcess: makes a `QProcess`.
-        program: the interpreter; PythonSlicer where None.
-        temporary: where the job's folder is made.
-    """
-
-    def __init__(
-        self, view: View, makeProcess: Callable[[], Any], program: str | None = None, temporary: str | None = None
-    ) -> None:
-        self._view = view
-        self._temporary = temporary
-        self._steps = Steps()
-        self._worker = Worker(self, makeProcess, program)
-        self._folder: Path | None = None
-        self._request: Request | None = None
-        self._next: Request | None = None
-        self._ct: CT | None = None
-
-    @property
-    def isRunning(self) -> bool:
-        """Whether there is work to cancel."""
-        return self._folder is not None
+    _request: Request | None = None
+    _next: Request | None = None
+    _ct: CT | None = None
 
     def load(self, request: Request) -> None:
         """Bring a case into the scene in place of the one before; what is still being loaded is given up."""
@@ -93,59 +70,30 @@ class ReviewJob:
     def cancel(self) -> None:
         """Stop wherever the work stands; the case before stays in the scene."""
         self._next = None
-        if self._worker.isRunning:
-            self._worker.cancel()
-        elif self.isRunning:
-            self._steps.stop()
-            self._end()
-            self._view.onCancelled()
+        super().cancel()
 
     def abandon(self) -> None:
         """Stop at once and tell nobody: the scene, the module or Slicer closes."""
         self._next = None
-        self._steps.stop()
-        self._worker.abandon()
-        self._end()
+        super().abandon()
 
     def onProgress(self, stage: str, fraction: float) -> None:
-        """Pass a worker's progress on."""
+        """Pass a worker's progress on, unless another case was asked for."""
         if self._next is None:
-            self._view.onProgress(stage, fraction)
-
-    def onLine(self, text: str) -> None:
-        """Pass a worker's line on."""
-        self._view.onLine(text)
+            super().onProgress(stage, fraction)
 
     def onEnd(self, outcome: Outcome) -> None:
-        """Go on with what the worker wrote, or tell why there is nothing."""
-        if self._next is not None:
+        """Go on with what the worker wrote or with the next case, or tell why there is nothing."""
+        if self._next is None:
+            super().onEnd(outcome)
+        else:
             self._end()
             self._startNext()
-        elif outcome.isDone:
-            self._run(self._fromWorker(), self._done)
-        else:
-            self._end()
-            if outcome.isCancelled:
-                self._view.onCancelled()
-            else:
-                self._view.onFailed(outcome.sentence())
-
-    def onProblem(self, said: str) -> None:
-        """Tell that what the worker said or left could not be taken in."""
-        if self._worker.isRunning:
-            self._view.tell(said)
-        else:
-            self._end()
-            self._view.onFailed(said)
 
     def _startNext(self) -> None:
         self._request, self._next = self._next, None
-        try:
-            self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=self._temporary))
-        except OSError as error:
-            self._view.onFailed(_("No folder for temporary files could be made: {reason}").format(reason=error))
-            return
-        self._run(self._fromCache(), self._onCache)
+        if self._begin() is not None:
+            self._run(self._fromCache(), self._onCache)
 
     def _onCache(self, shown: Shown | None) -> None:
         if shown is not None:
@@ -154,8 +102,9 @@ class ReviewJob:
         request, folder = self._request, self._folder
         assert request is not None and folder is not None
         request.prepare()
-        arguments = ["review", str(request.run), "--case", request.case_id, "--output", str(folder / files.OUTPUT)]
-        self._worker.start([*arguments, "--device", request.device], folder)
+        options = ["--output", str(folder / files.OUTPUT), "--device", request.device]
+        command = ["review", str(request.run), "--case", request.case_id, *options]
+        self._work(folder, command, lambda: self._run(self._fromWorker(), self._done))
 
     def _fromCache(self) -> Generator[str, None, Shown | None]:
         """Read the CT, and show the case where its maps are kept; None where they are not, or are of something else."""
@@ -187,21 +136,9 @@ class ReviewJob:
         removeCases(request.scene, kept=result)
         return Shown(request.case_id, result, note)
 
-    def _run(self, steps: Generator[str, None, Any], onDone: Callable[[Any], None]) -> None:
-        self._steps.run(steps, lambda stage: self._view.onProgress(stage, 0.0), onDone, self._failed)
-
-    def _done(self, shown: Shown) -> None:
-        self._end()
-        self._view.onDone(shown)
-
-    def _failed(self, error: Exception) -> None:
-        self._end()
-        self._view.onFailed(sentence(error))
-
     def _end(self) -> None:
-        folder, self._folder, self._ct = self._folder, None, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        super()._end()
+        self._ct = None
 
 
 def _isOf(diagnosis: Diagnosis, judged: JudgedCase, ct: CT) -> bool:

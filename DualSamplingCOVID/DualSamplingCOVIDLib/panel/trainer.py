@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import slicer
 from ..diagnosis import RESEARCH_USE_ONLY
 from ..run_folder import BUNDLE, ModelProgress, RunProgress
 from . import packages
+from .message import announce
 from .settings import Preferences
 from .slots import connect
 from .time_left import TimeLeft
@@ -23,7 +23,6 @@ from .translation import _
 READ_MILLISECONDS = 1000
 _TRAINING_STAGE = "model "
 """What the worker's stages of training begin with."""
-_ERROR, _PLAIN = "color: #B00020; font-weight: bold;", ""
 
 
 class TrainerTab:
@@ -50,8 +49,7 @@ class TrainerTab:
         import qt
 
         self._ui, self._tabs, self._page, self._useBundle = ui, tabs, page, useBundle
-        temporary = str(slicer.app.temporaryPath or tempfile.gettempdir())
-        self._job = TrainingJob(self, makeProcess, program, temporary)
+        self._job = TrainingJob(self, makeProcess, program)
         self._models, self._results = ModelsTable(ui.modelsTable), ResultsTable(ui.resultsTable)
         self._charts = TrainerCharts(lambda: slicer.mrmlScene)
         self._time = TimeLeft()
@@ -75,7 +73,7 @@ class TrainerTab:
     @property
     def isRunning(self) -> bool:
         """Whether a command is at work."""
-        return bool(self._job.command)
+        return self._job.isRunning
 
     def enter(self) -> None:
         """Show the charts again, where they were: the module is entered."""
@@ -116,17 +114,17 @@ class TrainerTab:
 
     def update(self) -> None:
         """Let button, tooltip and progress say what can be done now."""
-        ui, command, run = self._ui, self._job.command, self._inputs.run
-        problem = "" if command else self._inputs.problem()
-        ui.trainInputSection.enabled = not command
+        ui, running, run = self._ui, self.isRunning, self._inputs.run
+        problem = "" if running else self._inputs.problem()
+        ui.trainInputSection.enabled = not running
         ui.trainButton.text = self._whatTheButtonDoes()
         ui.trainButton.enabled = not self._isStopping and not problem
         stops = _("Ends the worker, which frees the GPU; what is finished is kept.")
-        ui.trainButton.toolTip = stops if command else problem or _("The work runs in a process of its own.")
-        ui.trainProgressBar.setVisible(bool(command))
-        ui.trainStageLabel.setVisible(bool(command or problem))
-        ui.trainStageLabel.text = self._stageText() if command else problem
-        ui.exportButton.enabled = not command and run is not None and bool(run.whole_folds)
+        ui.trainButton.toolTip = stops if running else problem or _("The work runs in a process of its own.")
+        ui.trainProgressBar.setVisible(running)
+        ui.trainStageLabel.setVisible(running or bool(problem))
+        ui.trainStageLabel.text = self._stageText() if running else problem
+        ui.exportButton.enabled = not running and run is not None and bool(run.whole_folds)
         ui.openReportButton.enabled = run is not None and run.report is not None
         ui.chartsButton.enabled = bool(self._shownModels())
 
@@ -146,34 +144,34 @@ class TrainerTab:
         if text:
             self._ui.trainLogBox.appendPlainText(text)
 
-    def onDone(self, command: str) -> None:
-        """Go on: evaluate a run that is whole, show what was evaluated, use what was exported."""
+    def onDone(self, value: str) -> None:
+        """Go on after a command: evaluate a run that is whole, show what was evaluated, use what was exported."""
         self._timer.stop()
         self.refresh()
         run = self._inputs.run
         assert run is not None
-        if command == TRAIN and run.is_finished:
+        if value == TRAIN and run.is_finished:
             self._begin(lambda: self._job.evaluate(run.folder))
-        elif command == TRAIN:
+        elif value == TRAIN:
             text = _("Finished; tables need every fold: {finished} of {all} models are finished.")
             self.tell(text.format(finished=run.finished, all=len(run.models)), isError=False)
-        elif command == EVALUATE:
+        elif value == EVALUATE:
             self.tell(_("Finished. {use}: the figures are of your cohort alone.").format(use=RESEARCH_USE_ONLY), False)
-        elif command == EXPORT:
+        elif value == EXPORT:
             made = run.folder / BUNDLE
             self.tell(_("The bundle is chosen in the Analyze tab; it lies in {folder}").format(folder=made), False)
             self._useBundle(str(made))
 
-    def onStopped(self, command: str) -> None:
+    def onCancelled(self) -> None:
         """Say what is kept."""
         self._ended()
         kept = _("Stopped: what is finished is kept, and Resume goes on from the last whole epoch.")
-        self.tell(kept if command == TRAIN else _("Stopped: nothing was written."), isError=False)
+        self.tell(kept if self._job.command == TRAIN else _("Stopped: nothing was written."), isError=False)
 
-    def onFailed(self, command: str, sentence: str) -> None:
+    def onFailed(self, sentence: str) -> None:
         """Say what went wrong; the problems of a cohort are listed with their lines."""
         self._inputs.refresh()
-        self._failed = self._current() if command == TRAIN and self._stage.startswith(_TRAINING_STAGE) else None
+        self._failed = self._current() if self._wasTraining() else None
         self._ended()
         problems = problemLines(sentence, self._inputs.cohort)
         if problems:
@@ -184,13 +182,9 @@ class TrainerTab:
         if self.isRunning:
             self._isStopping = True
             self.update()
-            self._job.stop()
+            self._job.cancel()
             return
-        try:
-            packages.ensureForTraining(self._inputs.plan.augmentation)
-        except packages.PackageProblem as problem:
-            self.tell(str(problem))
-            return
+        packages.ensureForTraining(self._inputs.plan.augmentation)
         self._inputs.refresh()  # the question may have stood for a while
         run = self._inputs.run
         if run is None or self._inputs.problem():
@@ -282,6 +276,10 @@ class TrainerTab:
         return next((job for job in self._inputs.jobs if job not in finished), None)
 
     def _isTraining(self) -> bool:
+        return self.isRunning and self._wasTraining()
+
+    def _wasTraining(self) -> bool:
+        """Whether the last command trains models, or did when it ended."""
         return self._job.command == TRAIN and self._stage.startswith(_TRAINING_STAGE)
 
     def _jobsDone(self) -> float:
@@ -350,18 +348,9 @@ class TrainerTab:
         run = self._inputs.run
         if run is None or self.isRunning:
             return
-        try:
-            packages.ensureForAnalyze()
-        except packages.PackageProblem as problem:
-            self.tell(str(problem))
-            return
+        packages.ensureForAnalyze()
         self._begin(lambda: self._job.export(run.folder))
 
     def tell(self, sentence: str, isError: bool = True) -> None:
         """Show what a person should know now."""
-        self._ui.trainMessageLabel.text = sentence
-        self._ui.trainMessageLabel.styleSheet = _ERROR if isError else _PLAIN
-        self._ui.trainMessageLabel.setVisible(bool(sentence))
-        slicer.util.showStatusMessage(sentence, 10000)
-        if sentence and isError:
-            self._ui.trainLogBox.appendPlainText(sentence)
+        announce(self._ui.trainMessageLabel, self._ui.trainLogBox, sentence, isError)

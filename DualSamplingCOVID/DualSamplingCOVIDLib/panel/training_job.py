@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from ..run_folder import BUNDLE, EVALUATION
-from .job import FOLDER_PREFIX
+from .job import Job
 from .translation import _
-from .worker import Outcome, Worker
+from .worker import Outcome
 
 TRAIN, EVALUATE, EXPORT = "cross-validate", "evaluate", "export"
-
-
-class View(Protocol):
-    """Who shows how a command goes; one of the last three ends it."""
-
-    def onProgress(self, stage: str, fraction: float) -> None:
-        """Show the stage at work and how much of it is done, in [0, 1]."""
-
-    def onLine(self, text: str) -> None:
-        """Show a line of the worker."""
-
-    def onDone(self, command: str) -> None:
-        """Go on: the command has written everything."""
-
-    def onStopped(self, command: str) -> None:
-        """Show that a person stopped it."""
-
-    def onFailed(self, command: str, sentence: str) -> None:
-        """Show what went wrong."""
-
-    def tell(self, sentence: str) -> None:
-        """Show what went wrong beside the command, which goes on."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +33,11 @@ class Training:
         return [TRAIN, str(self.cohort), *options]
 
 
-class TrainingJob:
-    """Trains, evaluates or exports.
+class TrainingJob(Job):
+    """Trains, evaluates or exports; ends with the command that has written everything."""
 
-    Args:
-        view: who is told.
-        makeProcess: makes a `QProcess`.
-        program: the interpreter; PythonSlicer where None.
-        temporary: where the folder of the worker's lease is made.
-    """
-
-    def __init__(self, view: View, makeProcess: Callable[[], Any], program: str | None, temporary: str) -> None:
-        self._view = view
-        self._temporary = temporary
-        self._worker = Worker(self, makeProcess, program)
-        self._folder: Path | None = None
-        self._command = ""
-
-    @property
-    def command(self) -> str:
-        """Which command is at work, empty where none is."""
-        return self._command if self._folder is not None else ""
+    command = ""
+    """Which one is at work, or was last."""
 
     def train(self, training: Training) -> None:
         """Begin a run, or go on with it."""
@@ -95,53 +53,11 @@ class TrainingJob:
         record = run / EVALUATION / "evaluation.json"
         self._start(EXPORT, [*arguments, *(["--evaluation", str(record)] if record.is_file() else [])])
 
-    def stop(self) -> None:
-        """End the command, with all that it started; the view is told when that is done."""
-        self._worker.cancel()
-
-    def abandon(self) -> None:
-        """End it at once and tell nobody: the scene, the module or Slicer closes."""
-        self._worker.abandon()
-        self._end()
-
-    def onProgress(self, stage: str, fraction: float) -> None:
-        """Pass the worker's progress on."""
-        self._view.onProgress(stage, fraction)
-
-    def onLine(self, text: str) -> None:
-        """Pass a worker's line on."""
-        self._view.onLine(text)
-
-    def onEnd(self, outcome: Outcome) -> None:
-        """Tell how it ended."""
-        command = self._command
-        self._end()
-        if outcome.isDone:
-            self._view.onDone(command)
-        elif outcome.isCancelled:
-            self._view.onStopped(command)
-        else:
-            self._view.onFailed(command, outcome.sentence().replace("--resume", _("Resume")))
-
-    def onProblem(self, said: str) -> None:
-        """Tell that what the worker said or left could not be taken in."""
-        if self._worker.isRunning:
-            self._view.tell(said)
-        else:
-            self._end()
-            self._view.onFailed(self._command, said)
+    def _said(self, outcome: Outcome) -> str:
+        return outcome.sentence().replace("--resume", _("Resume"))
 
     def _start(self, command: str, arguments: list[str]) -> None:
-        self._command = command
-        try:
-            self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=self._temporary))
-        except OSError as error:
-            reason = _("No folder for temporary files could be made: {reason}").format(reason=error)
-            self._view.onFailed(command, reason)
-            return
-        self._worker.start(arguments, self._folder)
-
-    def _end(self) -> None:
-        folder, self._folder = self._folder, None
+        self.command = command
+        folder = self._begin()
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._work(folder, arguments, lambda: self._done(command))

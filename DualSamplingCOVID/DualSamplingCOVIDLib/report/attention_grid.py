@@ -21,23 +21,18 @@ from ..summary import percent
 from . import planes
 from .drawing import (
     BACKGROUND,
-    DEAD_MAP,
-    INFECTION,
-    INFECTION_EDGE,
     QUIET,
     WARNING,
     add_panel,
     as_rgb,
-    fill,
     heat_bar,
     mark_corner,
-    mark_orientation,
-    mark_scale,
-    notice,
-    outline,
+    mark_view,
     save,
     show,
-    with_heat,
+    show_infection,
+    show_map,
+    show_no_map,
     write,
 )
 from .planes import Box, Point, View
@@ -191,30 +186,22 @@ def _draw_row(
     axes = [add_panel(figure, *page.place(index, row, column)) for column in range(page.columns)]
     show(axes[0], picture)
     show(axes[1], picture)
-    fill(axes[1], infection, INFECTION, INFECTION_EDGE, 0.6)
-    if not np.any(infection > 0.5):
-        notice(axes[1], "none in this plane" if case.infection.any() else "no infection\nsegmented")
+    show_infection(axes[1], infection, bool(case.infection.any()))
     for panel, title in zip(axes[2:], titles, strict=True):
         _draw_map(panel, view, picture, infection, case, title)
         if row == 0:
             mark_corner(panel, case.note(title))
-    mark_orientation(axes[0], view)
-    mark_corner(axes[0], view.name)
-    mark_scale(axes[0], view)
+    mark_view(axes[0], view)
 
 
 def _draw_map(
     panel: Axes, view: View, picture: npt.NDArray[np.float64], infection: planes.Plane, case: EvidenceCase, title: str
 ) -> None:
     if title not in case.maps:
-        show(panel, np.full_like(picture, 0.07))
-        notice(panel, "no such model")
-    elif not case.maps[title].any():
-        show(panel, 0.6 * picture)
-        notice(panel, DEAD_MAP)
-    else:
-        show(panel, with_heat(picture, view.cut(case.volume(case.maps[title]))))
-        outline(panel, infection, "white", 0.9)
+        show_no_map(panel, picture, "no such model")
+        return
+    a_hat = case.maps[title]
+    show_map(panel, picture, view.cut(case.volume(a_hat)) if a_hat.any() else None, infection, 0.9)
 
 
 def _outlined(infection: Volume) -> Volume:

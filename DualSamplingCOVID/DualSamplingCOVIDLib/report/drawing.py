@@ -86,6 +86,38 @@ def notice(panel: Axes, words: str) -> None:
                family=FONT, bbox={"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.75, "pad": 4})  # fmt: skip
 
 
+def show_infection(panel: Axes, infection: Plane, is_anywhere: bool) -> None:
+    """Fill the infection in a plane; where it has none, say whether there is any in other planes."""
+    fill(panel, infection, INFECTION, INFECTION_EDGE, 0.6)
+    if not np.any(infection > 0.5):
+        notice(panel, "none in this plane" if is_anywhere else "no infection\nsegmented")
+
+
+def show_map(
+    panel: Axes, picture: npt.NDArray[np.float64], attention: Plane | None, infection: Plane, width: float
+) -> None:
+    """Show A^ in [0, 1] over an RGB picture with the infection's edge, `width` in points; None is a dead map."""
+    if attention is None:
+        show(panel, 0.6 * picture)
+        notice(panel, DEAD_MAP)
+    else:
+        show(panel, with_heat(picture, attention))
+        outline(panel, infection, "white", width)
+
+
+def show_no_map(panel: Axes, picture: npt.NDArray[np.float64], words: str) -> None:
+    """Leave a map's place dark, as large as an RGB picture, and say why."""
+    show(panel, np.full_like(picture, 0.07))
+    notice(panel, words)
+
+
+def mark_view(panel: Axes, view: View) -> None:
+    """Write a view's orientation letters and its name, and draw its scale."""
+    mark_orientation(panel, view)
+    mark_corner(panel, view.name)
+    mark_scale(panel, view)
+
+
 def mark_orientation(panel: Axes, view: View) -> None:
     """Write the orientation letters at the edges."""
     places = ((0.025, 0.5, "left", "center"), (0.975, 0.5, "right", "center"),

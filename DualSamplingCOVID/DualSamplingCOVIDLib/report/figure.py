@@ -17,24 +17,19 @@ from .drawing import (
     AIR_HU,
     BACKGROUND,
     CYAN,
-    DEAD_MAP,
-    INFECTION,
-    INFECTION_EDGE,
     QUIET,
     WARNING,
     add_panel,
     fill,
     grey,
     heat_bar,
-    mark_corner,
-    mark_orientation,
-    mark_scale,
-    notice,
-    outline,
+    mark_view,
     save,
     shorten,
     show,
-    with_heat,
+    show_infection,
+    show_map,
+    show_no_map,
     write,
 )
 from .planes import Plane, View
@@ -119,29 +114,20 @@ def _draw_row(figure: Figure, layout: _Layout, row: int, view: View, ct: sitk.Im
         show(panel, picture)
     for lung in (segmentation.right_lung, segmentation.left_lung):
         fill(axes[1], view.cut(lung), CYAN, CYAN, 0.25)
-    fill(axes[2], infection, INFECTION, INFECTION_EDGE, 0.6)
-    if not np.any(infection > 0.5):
-        notice(axes[2], "no infection\nsegmented" if not _any(segmentation.infection) else "none in this plane")
+    show_infection(axes[2], infection, _any(segmentation.infection))
     for panel, (sampling, kind, *_) in zip(axes[3:], _MAPS, strict=True):
         _draw_map(panel, view, picture, infection, _member(diagnosis, sampling, kind))
-    mark_orientation(axes[0], view)
-    mark_corner(axes[0], view.name)
-    mark_scale(axes[0], view)
+    mark_view(axes[0], view)
 
 
 def _draw_map(
     panel: Axes, view: View, picture: npt.NDArray[np.float64], infection: Plane, member: MemberResult | None
 ) -> None:
     if member is None:
-        show(panel, np.full_like(picture, 0.07))
-        notice(panel, "not in this bundle")
+        show_no_map(panel, picture, "not in this bundle")
         return
-    if member.attention.is_dead:
-        show(panel, 0.6 * picture)
-        notice(panel, DEAD_MAP)
-        return
-    show(panel, with_heat(picture, view.cut(member.attention.image)))
-    outline(panel, infection, "white", 0.7)
+    attention = member.attention
+    show_map(panel, picture, None if attention.is_dead else view.cut(attention.image), infection, 0.7)
 
 
 def _panel(figure: Figure, layout: _Layout, row: int, column: int) -> Axes:

@@ -33,7 +33,7 @@ from .layout import (
     model_folder,
 )
 from .progress import ModelProgress, Plan, RunProgress, read_plan
-from .reading import read_begun, read_result, read_run
+from .reading import read_begun, read_json, read_run
 
 __all__ = [
     "ATTENTION_SS",
@@ -67,7 +67,7 @@ __all__ = [
     "is_finished",
     "model_folder",
     "read_begun",
+    "read_json",
     "read_plan",
-    "read_result",
     "read_run",
 ]

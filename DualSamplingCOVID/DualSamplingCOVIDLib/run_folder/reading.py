@@ -18,7 +18,6 @@ from .layout import (
     MODELS,
     PREDICTION_COLUMNS,
     PREDICTIONS,
-    RESULT,
     RUN,
     SCHEMA,
     TEST,
@@ -70,18 +69,21 @@ def read_run(folder: Path) -> Run:
     return Run(folder=folder, cases=tuple(cases), models=tuple(models), unfinished=tuple(unfinished), **card)
 
 
-def read_result(folder: Path) -> dict[str, Any]:
-    """Read the result.json of a finished model's folder.
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, such as a finished model's result.json or what `evaluate` found.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read, or holds none.
     """
-    path = folder / RESULT
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return result
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {_why(error)}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{path}: no JSON object")
+    return record
 
 
 def _refuse(folder: Path, problems: list[str]) -> None:
@@ -95,12 +97,9 @@ def _card(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     if not path.exists() and (folder / CONFIG).exists():
         raise InputError(f"{folder}: a run whose cases are not all prepared; go on with cross-validate --resume")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder}: not a folder of cross-validate: {RUN} {_why(error)}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
+    if not path.exists():
+        raise InputError(f"{folder}: not a folder of cross-validate: {RUN} cannot be read (there is none)")
+    record = read_json(path)
     problems: list[str] = []
     try:
         if record["schema"] != SCHEMA:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,10 +16,11 @@ from ..evaluation.strata import fit_cut_offs
 from ..progress import Progress, silent
 from ..run_folder import CONFIG, RUN, SCHEMA, TEST, RunCase, read_begun
 from ..segmentation import segmenter
+from ..storage import sha256, write_text
 from .config import Config, read_config
 from .folds import make_folds
 from .prepared import PreparedCase, prepare_cohort
-from .run import TrainingRun, load_run, write_cases, write_json, write_text
+from .run import TrainingRun, load_run, write_cases, write_json
 
 
 def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silent) -> TrainingRun:
@@ -31,7 +31,7 @@ def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silen
             is of another cohort, of other settings, or of CTs that have changed since.
     """
     given = cases = check_cohort(cohort)
-    digest = hashlib.sha256(cohort.read_bytes()).hexdigest()
+    digest = sha256(cohort)
     segmenter(config.segmenter)  # before anything is written
     _check_begun(folder, config, cohort, digest)
     folder.mkdir(parents=True, exist_ok=True)

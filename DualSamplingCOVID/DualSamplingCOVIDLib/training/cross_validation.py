@@ -17,11 +17,12 @@ from .. import weights
 from ..errors import ResourceError
 from ..progress import Progress, silent
 from ..run_folder import PREDICTION_COLUMNS, PREDICTIONS, RESULT, TEST, VALIDATION, WEIGHTS
+from ..storage import write_text, write_whole
 from .distributed import ALONE, Team
 from .fit import Fitted, predict
-from .prepared import PreparedDataset, write_whole
+from .prepared import PreparedDataset
 from .recorded import RecordedTrainer
-from .run import TrainingRun, write_json, write_text
+from .run import TrainingRun, write_json
 
 
 def train_models(

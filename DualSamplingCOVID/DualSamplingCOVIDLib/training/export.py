@@ -15,7 +15,7 @@ from ..bundle import Bundle, Member, load_bundle, save_bundle
 from ..diagnosis import CAP, COVID, STRATA, BundleCard
 from ..errors import BundleError, InputError
 from ..progress import Progress, silent
-from ..run_folder import ATTENTION_SS, ATTENTION_US, SAMPLING_AND_KIND, TEST, WEIGHTS, RunCase, read_result
+from ..run_folder import ATTENTION_SS, ATTENTION_US, RESULT, SAMPLING_AND_KIND, TEST, WEIGHTS, RunCase, read_json
 from .run import TrainingRun, load_run
 
 NEEDED = (ATTENTION_US, ATTENTION_SS)
@@ -62,7 +62,7 @@ def export_bundle(
         which = "no fold" if folds is None else f"not every one of the folds {', '.join(map(str, chosen))}"
         raise InputError(f"{run_folder}: {which} has its attention models, US and SS, finished")
     jobs = [(fold, model) for fold, model in finished if fold in complete]
-    results = {job: read_result(run.model_folder(*job)) for job in jobs}
+    results = {job: read_json(run.model_folder(*job) / RESULT) for job in jobs}
     figures = {
         "evaluation": evaluation,
         "validation": {f"{model} fold {fold}": result["best"] for (fold, model), result in results.items()},
@@ -73,23 +73,6 @@ def export_bundle(
     save_bundle(folder, _members(run, results, progress), card, grid, run.segmenter, figures)
     (folder / "README.md").write_text(model_card(run, card, results, evaluation), encoding="utf-8")
     return load_bundle(folder)
-
-
-def read_evaluation(path: Path) -> dict[str, Any]:
-    """Read what `evaluate` found.
-
-    Raises:
-        InputError: the file cannot be read, or holds no JSON object.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: not the evaluation of a run")
-    return data
 
 
 def model_card(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
 from ..run_folder.volume import FULL_SHARE
 from ..segmentation import GivenMasks, Segmenter, segmenter
+from ..storage import sha256, write_text, write_whole
 
 PREPARATION = 1
 """Goes up whenever the same CT and masks are made ready in another way; what was cached before is then not used."""
@@ -134,23 +135,12 @@ class PreparedDataset(Dataset[tuple[Tensor, Tensor, float]]):
         return *as_shares(image, infection), label
 
 
-def write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `file`, which then takes its name; nothing of it stays where that fails."""
-    partial = file.with_name(f".{file.name}-{os.getpid()}.partial{file.suffix}")
-    try:
-        write(partial)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _prepare(case: Case, spec: GridSpec, segmenter_name: str, settings: dict[str, Any], folder: Path) -> PreparedCase:
     key = _key(case, settings, folder)
     file, note = folder / f"{key}.npz", folder / f"{key}.json"
     if not (file.exists() and note.exists()):
         ratio, card = _make(case, spec, segmenter_name, file)
-        text = json.dumps({"ratio": ratio, "segmenter": asdict(card)})
-        write_whole(note, lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(note, json.dumps({"ratio": ratio, "segmenter": asdict(card)}))
     found = json.loads(note.read_text(encoding="utf-8"))
     card = SegmenterCard(**{**found["segmenter"], "cut_offs": CutOffs(**found["segmenter"]["cut_offs"])})
     return PreparedCase(case.case_id, case.patient_id, case.label, case.split, found["ratio"], file, card)
@@ -180,7 +170,7 @@ def _identity(name: str) -> list[str]:
     """What tells one segmenter from another: name, version, and what the folder behind it says of its weights."""
     card = segmenter(name).card
     metadata = Path(name.partition(":")[2]) / "metadata.json"
-    return [card.name, card.version, hashlib.sha256(metadata.read_bytes()).hexdigest() if metadata.is_file() else ""]
+    return [card.name, card.version, sha256(metadata) if metadata.is_file() else ""]
 
 
 def _key(case: Case, settings: dict[str, Any], folder: Path) -> str:
@@ -196,10 +186,10 @@ def _key(case: Case, settings: dict[str, Any], folder: Path) -> str:
         if path is not None:
             files = [list(part) for part in _files(path)]
             same = known.get(role, {}).get("files") == files
-            read[role] = {"files": files, "sha256": known[role]["sha256"] if same else _sha256(path)}
+            read[role] = {"files": files, "sha256": known[role]["sha256"] if same else _digest(path)}
             content.append([role, read[role]["sha256"]])
     if read != known:
-        write_whole(note, lambda path: path.write_text(json.dumps(read), encoding="utf-8"))
+        write_text(note, json.dumps(read))
     return hashlib.sha256(json.dumps([content, settings]).encode()).hexdigest()[:32]
 
 
@@ -216,14 +206,9 @@ def _files(path: Path) -> list[tuple[str, int, int]]:
     return found
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Path) -> str:
     """Return the digest of a file's bytes, or of the names and bytes of all files of a folder."""
     digest = hashlib.sha256()
     for name, _, _ in _files(path):
-        try:
-            with open(name, "rb") as stream:
-                own = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise InputError(f"{name}: cannot be read: {error.strerror}") from None
-        digest.update(f"{os.path.relpath(name, path)} {own}\n".encode())
+        digest.update(f"{os.path.relpath(name, path)} {sha256(Path(name))}\n".encode())
     return digest.hexdigest()

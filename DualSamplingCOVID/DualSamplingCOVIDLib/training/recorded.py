@@ -14,9 +14,8 @@ import torch
 
 from ..errors import InputError, ResourceError, is_full
 from ..run_folder import EPOCHS, STEPS
+from ..storage import write_text, write_whole
 from .fit import Step, Trainer
-from .prepared import write_whole
-from .run import write_text
 
 _OF_THE_MACHINE = {"compile", "workers"}
 """Settings that may change between an interruption and going on."""

@@ -13,9 +13,10 @@ from typing import Any
 from ..cohort import path_cell
 from ..errors import InputError
 from ..run_folder import CASE_COLUMNS, CASES, CONFIG, BegunRun, RunCase, read_begun
+from ..storage import write_text
 from .config import Config, read_config
 from .folds import fold_problem
-from .prepared import PreparedCase, write_whole
+from .prepared import PreparedCase
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,6 @@ def write_cases(folder: Path, cases: Iterable[RunCase]) -> None:
     for case in cases:
         writer.writerow(_cell(getattr(case, column), folder) for column in CASE_COLUMNS)
     write_text(folder / CASES, text.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, data: Any) -> None:

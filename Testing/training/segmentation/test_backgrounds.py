@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.phantom import NORMAL, Variety, make_phantom
+from DualSamplingCOVIDLib.run_folder.volume import FULL_SHARE
 from DualSamplingCOVIDLib.segmentation import working_grid
 from DualSamplingCOVIDLib.training.segmentation.cases import (
-    FULL_SHARE,
     PlannedPhantom,
     on_background,
     plan_phantoms,

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from DualSamplingCOVIDLib.network.vbnet import windowed
+from DualSamplingCOVIDLib.run_folder.volume import FULL_SHARE
 from DualSamplingCOVIDLib.training.segmentation.cases import (
-    FULL_SHARE,
     SegmentationCase,
     on_working_grid,
     plan_phantoms,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,10 @@ from ...phantom.background import chest_of, healthy_of
 from ...phantom.lesions import infect
 from ...phantom.variety import Variety
 from ...progress import Progress, silent
+from ...run_folder.volume import FULL_SHARE
 from ...segmentation import lungs, working_grid
+from ...storage import write_whole
 
-FULL_SHARE = 255
-"""How a mask's share of 1 is stored."""
 NORMALS = 0.27
 SMALL = 0.4
 SMALL_RATIO, ANY_RATIO = (0.0003, 0.008), (0.008, 0.40)
@@ -107,10 +106,7 @@ def read_case(file: Path) -> SegmentationCase:
 
 def write_case(file: Path, case: SegmentationCase) -> None:
     """Write a case, whole or not at all."""
-    partial_file = file.with_name(file.name + ".partial")
-    with partial_file.open("wb") as stream:
-        np.savez(stream, **case._asdict())
-    os.replace(partial_file, file)
+    write_whole(file, lambda path: np.savez(path, **case._asdict()))
 
 
 def on_working_grid(ct: sitk.Image, right: sitk.Image, left: sitk.Image, infection: sitk.Image) -> SegmentationCase:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from ...errors import InputError
 from ...network.vbnet import VBNet
 from ...progress import Progress, silent
+from ...storage import write_whole
 from ..precision import autocast
 from .recipe import Stage
 
@@ -179,9 +179,7 @@ class Fit:
             "best": self.best,
             "score": self.score,
         }
-        partial = self.checkpoint.with_name(self.checkpoint.name + ".partial")
-        torch.save(state, partial)
-        os.replace(partial, self.checkpoint)
+        write_whole(self.checkpoint, lambda path: torch.save(state, path))
 
     def resume(self) -> None:
         """Go on where the checkpoint stands.

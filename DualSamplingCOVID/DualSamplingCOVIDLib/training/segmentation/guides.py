@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import nn
 
 from ...network.vbnet import COARSE_SIDE, coarsened, padded, placed, refined
 from ...progress import Progress, silent
+from ...run_folder.volume import FULL_SHARE
 from ...segmentation.working_grid import AIR_HU
-from .cases import FULL_SHARE, read_case
+from ...storage import write_whole
+from .cases import read_case
 
 Guide = NDArray[np.uint8]
 
@@ -45,10 +47,8 @@ def write_guides(
         k, j, i = small.shape[2:]
         lung = torch.sigmoid(logits)[..., :k, :j, :i].amax(1, keepdim=True)
         guide = refined(lung, hu.shape[2:])[0, 0].numpy()  # type: ignore[arg-type]
-        partial = file.with_name(file.name + ".partial")
-        with partial.open("wb") as stream:
-            np.save(stream, np.rint(guide * FULL_SHARE).astype(np.uint8))
-        os.replace(partial, file)
+        shares = np.rint(guide * FULL_SHARE).astype(np.uint8)
+        write_whole(file, partial(np.save, arr=shares))
 
 
 def read_guide(folder: Path, case: Path) -> Guide:

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...network.vbnet import coarsened, guided, placed
+from ...run_folder.volume import FULL_SHARE
 from ...segmentation.working_grid import AIR_HU
 from .acquisition import acquire
-from .cases import FULL_SHARE, SegmentationCase, read_case
+from .cases import SegmentationCase, read_case
 from .guides import Guide, read_guide
 
 ON_INFECTION = 0.55

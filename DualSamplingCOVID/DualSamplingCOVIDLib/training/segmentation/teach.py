@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...network.vbnet import COARSE_INPUTS, COARSE_SIDE, FINE_INPUTS, VBNet, coarsened, guided, padded, placed
 from ...progress import Progress, silent
+from ...run_folder.volume import FULL_SHARE
 from ...segmentation.working_grid import AIR_HU
 from ..memory import keep_freed_memory
-from .cases import FULL_SHARE, SegmentationCase, plan_phantoms, read_case, write_cases
+from .cases import SegmentationCase, plan_phantoms, read_case, write_cases
 from .fit import Fit, Fitted, SegmentationLoss
 from .guides import read_guide, write_guides
 from .patches import Chests, Patches

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 from pathlib import Path
@@ -11,58 +10,32 @@ import numpy as np
 import pytest
 
 from DualSamplingCOVIDLib import diagnosis_folder
-from DualSamplingCOVIDLib.panel.review_cases import AGREED, FLAGGED
-from DualSamplingCOVIDLib.run_folder import read_run
 from DualSamplingCOVIDLib.scene import compare, views
 from DualSamplingCOVIDLib.scene.result import DECISION, allResults, results
 from panel import reviewed_run as runs
-from panel.study import MODULE, PATIENT, recorded, worker
+from panel.study import PATIENT, recorded, worker
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 
-@pytest.fixture(scope="session")
-def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run, made once."""
-    return runs.write_run(tmp_path_factory.mktemp("review") / "run")
-
-
-@pytest.fixture
-def reader(slicer_host, a_run, tmp_path) -> runs.Reader:
-    """The tab with a run of its own opened."""
-    slicer_host.load(MODULE)
-    found = runs.Reader(slicer_host, slicer_host.open("DualSamplingCOVID"), runs.copied(a_run, tmp_path))
-    found.openRun()
-    return found
-
-
-def names(*numbers: int) -> list[str]:
-    return [runs.name(number) for number in numbers]
-
-
-def saved(reader: runs.Reader) -> dict[str, dict[str, str]]:
-    with (reader.run / "review.csv").open(encoding="utf-8", newline="") as stream:
-        return {row["case_id"]: row for row in csv.DictReader(stream)}
-
-
 def test_filters_combine_and_are_counted(reader):
     ui, host = reader.review, reader.host
-    assert reader.cases() == names(*sorted(runs.MISSED + runs.ALARMS))
+    assert reader.cases() == runs.names(*sorted(runs.MISSED + runs.ALARMS))
     assert ui.countLabel.text == "5 of 24 cases: 3 false negatives, 2 false positives"
     host.choose(ui.answerSelector, "False negatives")
-    assert reader.cases() == names(*runs.MISSED)
+    assert reader.cases() == runs.names(*runs.MISSED)
     host.click(ui.lowConfidenceCheck)
-    assert reader.cases() == names(0, 4)
+    assert reader.cases() == runs.names(0, 4)
     assert ui.countLabel.text == "2 of 24 cases: 2 false negatives, 0 false positives"
     host.choose(ui.stratumSelector, "Medium infection")
-    assert reader.cases() == names(4)
+    assert reader.cases() == runs.names(4)
     host.choose(ui.stratumSelector, "Any infection")
     host.choose(ui.answerSelector, "All cases")
-    assert reader.cases() == names(*runs.UNSURE)
+    assert reader.cases() == runs.names(*runs.UNSURE)
     host.click(ui.disagreeCheck)
-    assert reader.cases() == names(0)
+    assert reader.cases() == runs.names(0)
     host.click(ui.lowConfidenceCheck)
-    assert reader.cases() == names(*runs.DISAGREE)
+    assert reader.cases() == runs.names(*runs.DISAGREE)
     host.choose(ui.answerSelector, "False positives")
     assert reader.cases() == [] and ui.countLabel.text.startswith("0 of 24 cases")
     assert "research use only" in ui.researchLabel.text
@@ -70,9 +43,9 @@ def test_filters_combine_and_are_counted(reader):
 
 def test_every_column_sorts_and_numbers_sort_as_numbers(reader):
     reader.host.choose(reader.review.answerSelector, "All cases")
-    assert reader.cases() == names(*range(24))  # case-2 before case-10
+    assert reader.cases() == runs.names(*range(24))  # case-2 before case-10
     reader.clickTitle("Case")
-    assert reader.cases() == names(*reversed(range(24)))
+    assert reader.cases() == runs.names(*reversed(range(24)))
     reader.clickTitle("P")
     values = [float(reader.cell(case, "P")) for case in reader.cases()]
     assert values == sorted(values) and values[0] < 0.06 and values[-1] > 0.8
@@ -172,7 +145,7 @@ def test_keys_walk_the_list_and_leave_the_comment_alone(reader):
     reader.shown(4)
     reader.host.click(ui.previousButton)
     reader.shown(3)
-    assert saved(reader)[runs.name(4)]["comment"] == "not pneumonia"
+    assert runs.saved(reader)[runs.name(4)]["comment"] == "not pneumonia"
     reader.host.click(ui.previousButton)
     reader.shown(0)
     assert not ui.previousButton.enabled and ui.nextButton.enabled
@@ -189,78 +162,6 @@ def test_quick_presses_end_at_the_last_one_chosen(reader):
     assert [folder.name for folder in (reader.run / "review").iterdir()] == [runs.name(4)]
 
 
-def test_opinions_are_saved_at_once_and_come_back(reader):
-    ui, host = reader.review, reader.host
-    reader.clickCase(4)
-    host.click(ui.flagButton)
-    assert saved(reader)[runs.name(4)]["opinion"] == "flag" and ui.savedLabel.text.startswith("saved 2")
-    host.click(ui.agreeButton)
-    assert saved(reader)[runs.name(4)]["opinion"] == "agree" and not ui.flagButton.checked
-    host.write(ui.commentEdit, "motion, and a thick slice")
-    host.wait(lambda: saved(reader)[runs.name(4)]["comment"] == "motion, and a thick slice", 3)
-    reader.clickCase(3)
-    host.click(ui.flagButton)
-    assert ui.commentEdit.text == ""
-    reader.shown(3)
-    reader.openRun()
-    assert reader.cell(runs.name(4), AGREED) == AGREED and reader.cell(runs.name(3), AGREED) == FLAGGED
-    reader.clickCase(4)
-    assert ui.agreeButton.checked and ui.commentEdit.text == "motion, and a thick slice"
-    host.click(ui.notReviewedCheck)
-    assert reader.cases() == names(0, 7, 10)
-    text = (reader.run / "review.csv").read_text(encoding="utf-8")
-    assert text.splitlines()[0] == "case_id,opinion,comment,time" and PATIENT not in text
-    reader.shown(4)
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("case_id,opinion\ncase-4,agree\n", "no column comment, time"),
-        ("case_id,opinion,comment,time\ncase-4,agree\n", "line 2: not as many fields"),
-        ("case_id,opinion,comment,time\ncase-4,agree,,\ncase-4,flag,,\n", "'case-4' is already on line 2"),
-        (b"case_id,opinion,comment,time\ncase-4,agree,\xe9,\n", "not a CSV file in UTF-8"),
-    ],
-)
-def test_a_damaged_file_of_opinions_is_named_and_loses_nothing(reader, text, told):
-    path = reader.run / "review.csv"
-    damaged = text if isinstance(text, bytes) else text.encode()
-    path.write_bytes(damaged)
-    reader.openRun()
-    assert told in reader.review.messageLabel.text and "review.csv" in reader.review.messageLabel.text
-    reader.clickCase(3)
-    reader.host.click(reader.review.flagButton)
-    assert told in reader.review.messageLabel.text and reader.review.savedLabel.text == "not saved"
-    assert path.read_bytes() == damaged and reader.cell(runs.name(3), AGREED) == FLAGGED
-    path.write_text("case_id,opinion,comment,time,second reader\ncase-4,agree,,,yes\n", encoding="utf-8")
-    reader.tab._opinions.read()
-    reader.host.click(reader.review.nextButton)
-    rows = saved(reader)
-    assert rows["case-3"]["opinion"] == "flag" and rows["case-4"]["second reader"] == "yes"
-    reader.shown(4)
-
-
-def test_what_somebody_else_wrote_meanwhile_stays(reader):
-    reader.clickCase(4)
-    path = reader.run / "review.csv"
-    path.write_text("case_id,opinion,comment,time\ncase-4,agree,theirs,\nother,flag,,\n", encoding="utf-8")
-    reader.host.write(reader.review.commentEdit, "mine")
-    reader.host.wait(lambda: "somebody has changed" in reader.review.messageLabel.text, 3)
-    assert saved(reader)["case-4"]["comment"] == "theirs" and reader.review.commentEdit.text == "mine"
-    reader.host.click(reader.review.flagButton)
-    assert saved(reader)["case-4"]["comment"] == "mine" and saved(reader)["other"]["opinion"] == "flag"
-    reader.shown(4)
-
-
-def test_a_file_that_cannot_be_written_is_told(reader):
-    (reader.run / "review.csv").mkdir()
-    reader.clickCase(3)
-    reader.host.click(reader.review.agreeButton)
-    assert "review.csv" in reader.review.messageLabel.text and "\n" not in reader.review.messageLabel.text
-    assert reader.review.savedLabel.text == "not saved" and reader.review.agreeButton.checked
-    reader.shown(3)
-
-
 def test_a_case_whose_ct_is_gone_is_named_and_the_others_work(reader):
     reader.clickCase(4)
     reader.shown(4)
@@ -270,7 +171,7 @@ def test_a_case_whose_ct_is_gone_is_named_and_the_others_work(reader):
     assert "gone.nrrd" in told and "\n" not in told and PATIENT not in told
     assert allResults(reader.scene) == []  # no picture of another case under this one's name
     reader.host.click(reader.review.flagButton)
-    assert saved(reader)[runs.name(runs.GONE)]["opinion"] == "flag"
+    assert runs.saved(reader)[runs.name(runs.GONE)]["opinion"] == "flag"
     reader.clickCase(0)
     reader.shown(0)
 
@@ -361,20 +262,6 @@ def test_the_users_layout_comes_back_when_the_module_is_left(reader):
     assert views.currentLayout(reader.scene) == 4
     reader.widget.enter()
     assert views.currentLayout(reader.scene) == views.READING_LAYOUT
-
-
-def test_no_patient_is_shown_or_kept(reader):
-    reader.host.choose(reader.review.answerSelector, "All cases")
-    reader.clickCase(0)
-    reader.shown(0)
-    reader.host.click(reader.review.agreeButton)
-    assert PATIENT in read_run(reader.run).cases[0].patient_id
-    kept = [path.read_bytes() for path in (reader.run / "review").rglob("*.json")]
-    kept.append((reader.run / "review.csv").read_bytes())
-    assert not any(b"Zyxwvut" in content for content in kept)
-    table = reader.review.casesTable
-    cells = [table.item(r, c).text() for r in range(table.rowCount) for c in range(table.columnCount)]
-    assert not any("Zyxwvut" in text for text in [*cells, reader.review.caseLabel.text])
 
 
 def test_the_tabs_show_their_own_and_the_users_result_stays(reader, recorded_folder, tmp_path, monkeypatch):
