@@ -44,7 +44,7 @@ def a_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight small phantoms with their masks, and settings that train on them in seconds."""
     folder = tmp_path_factory.mktemp("cohort")
     write_cohort(folder, 8, seed=5, spacing_mm=(6.0, 6.0, 6.0))
-    (folder / "config.toml").write_text(CONFIG.format(epochs=3), encoding="utf-8")
+    (folder / "config.toml").write_text(CONFIG.format(epochs=6), encoding="utf-8")
     (folder / "long.toml").write_text(CONFIG.format(epochs=200), encoding="utf-8")
     return folder
 
@@ -78,18 +78,18 @@ def test_from_a_cohort_to_analyze(trainee, a_cohort, tmp_path):
     assert [row[:3] for row in trainee.rows()] == [(str(f), model, "waiting") for f in range(2) for model in MODELS]
 
     trainee.press("Start")
-    host.wait(lambda: trainee.states().count("finished") >= 2, 240)
+    host.wait(lambda: trainee.states().count("finished") >= 1, 240)
     running = next(state for state in trainee.states() if state.startswith("running"))
-    assert running in [f"running epoch {n}/3" for n in (1, 2, 3)]
+    assert running in [f"running epoch {n}/6" for n in range(1, 7)]
     trainee.ui.modelsTable.selectRow(0)  # a fold's curves stay when the next one is at work
-    assert trainee.showsCharts() and trainee.curves(charts.AUC_VIEW)["baseline-us"].shape == (2, 3)
+    assert trainee.showsCharts() and trainee.curves(charts.AUC_VIEW)["baseline-us"].shape == (2, 6)
     trainee.press("Stop")
     assert ui.trainStageLabel.text == "Stopping..." and not ui.trainButton.enabled
     trainee.finish(20)
     assert trainee.message.startswith("Stopped: what is finished is kept, and Resume goes on")
     assert not processes(str(run))
     kept = {path: path.stat().st_mtime_ns for path in run.rglob("result.json")}
-    assert len(kept) >= 2
+    assert kept
 
     trainee.press("Resume")
     trainee.finish(240)

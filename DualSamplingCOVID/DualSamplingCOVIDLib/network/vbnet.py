@@ -200,7 +200,7 @@ def refined(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 COARSE_SIDE = 80
-"""Voxels of the cube that a whole chest is laid in before the coarse network sees it: group norm counts the air too."""
+"""Voxels of the cube that a whole chest is laid in before the coarse network sees it, as when it learned."""
 
 
 def padded(volume: Tensor, value: float, least: int = STRIDE) -> Tensor:
