@@ -85,6 +85,7 @@ def test_cancelling_does_not_wait_for_what_has_begun() -> None:
 
 def test_an_interrupt_waits_until_the_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
     submit, started = ProcessPoolExecutor.submit, []
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupted(pool, *arguments):
         os.kill(os.getpid(), signal.SIGINT)
@@ -100,7 +101,7 @@ def test_an_interrupt_waits_until_the_processes_are_started(monkeypatch: pytest.
     while any(map(_is_alive, started)):
         assert time.perf_counter() - since < 30
         time.sleep(0.05)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, usual) is signal.default_int_handler
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 

@@ -70,7 +70,7 @@ def test_cancel_while_the_ct_is_exported(clean):
     clean.start()
     assert clean.ui.analyzeButton.text == "Cancel"
     clean.host.click(clean.ui.analyzeButton)
-    clean.finish(5)
+    clean.finish(30)
     assert clean.ui.messageLabel.text == "Cancelled: nothing was changed."
 
 
