@@ -37,7 +37,7 @@ class _Cubes(Dataset[tuple[Tensor, Tensor]]):
 def _fit(folder: Path) -> Fit:
     torch.manual_seed(0)
     folder.mkdir(exist_ok=True)
-    loss = SegmentationLoss((1.0, 2.0))
+    loss = SegmentationLoss()
     samples = _Cubes(STAGE.steps * STAGE.batch)
     return Fit("the network", VBNet(2, 2, 8), samples, STAGE, loss, folder / "a.checkpoint", torch.device("cpu"))
 
@@ -125,20 +125,18 @@ def test_each_head_has_its_own_dice_and_cross_entropy() -> None:
     shares = torch.tensor([1.0, 0.0, 0.0, 1.0]).view(1, 2, 1, 1, 2)
     p = torch.sigmoid(logits).view(2, 2)
     s, parts = shares.view(2, 2), []
-    for head, weight in ((0, 1.0), (1, 2.0)):
+    for head in (0, 1):
         dice = 1 - 2 * (p[head] * s[head]).sum() / (p[head].sum() + s[head].sum())
-        entropy = -(weight * s[head] * p[head].log() + (1 - s[head]) * (1 - p[head]).log()).mean()
+        entropy = -(s[head] * p[head].log() + (1 - s[head]) * (1 - p[head]).log()).mean()
         parts.append(dice + entropy)
-    torch.testing.assert_close(
-        SegmentationLoss((1.0, 2.0))(logits, shares), torch.stack(parts).mean(), rtol=1e-4, atol=0
-    )
+    torch.testing.assert_close(SegmentationLoss()(logits, shares), torch.stack(parts).mean(), rtol=1e-4, atol=0)
 
 
 def _cost(found: Tensor, shares: Tensor) -> float:
     """Dice's part of the loss of a mask that is sure of itself."""
     logits = 40 * found - 20
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, shares)
-    return float(SegmentationLoss((1.0,))(logits, shares) - entropy)
+    return float(SegmentationLoss()(logits, shares) - entropy)
 
 
 @pytest.fixture
@@ -150,17 +148,16 @@ def two_patches() -> Tensor:
     return shares
 
 
-def test_a_small_lesion_counts_beside_a_large_one(two_patches: Tensor) -> None:
+def test_a_small_lesion_counts_as_much_as_the_large_one_beside_it(two_patches: Tensor) -> None:
     missed = two_patches.clone()
     missed[1] = 0
-    of_the_step = 1 - 2 * 60800 / (2 * 60800 + 1000)
-    assert _cost(missed, two_patches) == pytest.approx((of_the_step + 0.5) / 2, abs=1e-3)
+    assert _cost(missed, two_patches) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_a_false_finding_costs_where_nothing_is_and_finding_nothing_never_pays(two_patches: Tensor) -> None:
     two_patches[0] = 0
     false = two_patches.clone()
     false[0, 0, :10, :10, :10] = 1
-    of_the_step = 1 - 2 * 1000 / (2 * 1000 + 1000)
-    assert _cost(false, two_patches) == pytest.approx(of_the_step / 2, abs=1e-3)
-    assert _cost(torch.zeros_like(false), two_patches) == pytest.approx(1.0, abs=1e-3)
+    assert _cost(false, two_patches) == pytest.approx(1000 / 1200 / 2, abs=1e-3)
+    assert _cost(torch.zeros_like(false), two_patches) == pytest.approx(0.5, abs=1e-3)
+    assert _cost(two_patches, two_patches) == pytest.approx(0.0, abs=1e-3)

@@ -26,6 +26,8 @@ AVERAGED_OVER = 100
 SAVE_EVERY = 50
 WEIGHT_DECAY = 1e-4
 LARGEST_GRADIENT = 2.0
+FEW_VOXELS = 200.0
+"""So many voxels found where nothing is cost half of what many cost."""
 
 Check = Callable[[nn.Module], float]
 """Says how good a network is: the larger the better."""
@@ -40,34 +42,26 @@ class Fitted(NamedTuple):
 
 
 class SegmentationLoss(nn.Module):
-    """Dice + cross-entropy (MONAI) for each head by itself, in float32; misses of a head weigh `missed` times.
+    """Dice (MONAI) + cross-entropy for each head and patch by itself, in float32.
 
-    Half of the Dice is taken over the whole step, so that a false finding costs where nothing is to be found; half
-    patch by patch where there is something, or a large lesion would hide a small one in the patch beside it.
+    Dice says nothing of a patch that holds nothing of a structure: there the voxels found falsely cost their share of
+    themselves and `FEW_VOXELS`. So a false finding in normal lungs costs what a missed lesion costs in sick ones,
+    and no large lesion hides what is wrong in the patch beside it.
     """
 
-    missed: Tensor
-
-    def __init__(self, missed: tuple[float, ...]) -> None:
-        """Build the loss for as many heads as `missed` has weights."""
+    def __init__(self) -> None:
+        """Build the loss."""
         super().__init__()
         from monai.losses import DiceLoss
 
-        self.step = DiceLoss(sigmoid=True, batch=True)
-        self.patches = DiceLoss(sigmoid=True, reduction="none")
-        self.register_buffer("missed", torch.tensor(missed))
+        self.dice = DiceLoss(sigmoid=True, reduction="none")
 
     def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Return the mean over the heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape."""
-        parts = [self.head(logits[:, c : c + 1], shares[:, c : c + 1], weight) for c, weight in enumerate(self.missed)]
-        return torch.stack(parts).mean()
-
-    def head(self, logits: Tensor, shares: Tensor, missed: Tensor) -> Tensor:
-        """Return the loss of one head, [N,1,D,H,W] both."""
-        there = shares.sum(dim=(1, 2, 3, 4)) > 0
-        each = self.patches(logits, shares).view(-1)[there]
-        dice = (self.step(logits, shares) + (each.mean() if len(each) else 0.0)) / 2
-        return dice + F.binary_cross_entropy_with_logits(logits, shares, pos_weight=missed)
+        """Return the mean over patches and heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape."""
+        there = shares.flatten(2).sum(2) > 0
+        found = torch.sigmoid(logits).flatten(2).sum(2)
+        overlap = torch.where(there, self.dice(logits, shares).flatten(1), found / (found + FEW_VOXELS))
+        return overlap.mean() + F.binary_cross_entropy_with_logits(logits, shares)
 
 
 class Fit:

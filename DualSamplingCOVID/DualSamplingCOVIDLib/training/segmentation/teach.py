@@ -27,7 +27,6 @@ from .patches import Chests, Patches
 from .recipe import Recipe
 
 GUIDES = "guides"
-MISSED_INFECTION = 2.0
 NORMAL_WEIGHT = 20.0
 """What a false infection ratio in normal lungs costs, against an infection Dice."""
 
@@ -98,7 +97,7 @@ def _fit_coarse(
     torch.manual_seed(recipe.seed)
     samples = Chests(learned, stage.patch, stage.steps * stage.batch, recipe.seed, recipe.acquisition)
     network = VBNet(COARSE_INPUTS, 2, stage.width)
-    loss = SegmentationLoss((1.0, 1.0))
+    loss = SegmentationLoss()
     fit = Fit("the coarse network", network, samples, stage, loss, folder / "coarse.checkpoint", device, workers)
     return fit.run(lambda network: _coarse_score(network, held_out, device), recipe.checks, progress)
 
@@ -120,7 +119,7 @@ def fit_fine(
     torch.manual_seed(recipe.seed + 1)
     samples = Patches(learned, guides, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
     network = VBNet(FINE_INPUTS, 2, stage.width)
-    loss = SegmentationLoss((1.0, MISSED_INFECTION))
+    loss = SegmentationLoss()
     fit = Fit("the fine network", network, samples, stage, loss, folder / "fine.checkpoint", device, workers)
     return fit.run(lambda network: _fine_score(network, held_out, guides, device), recipe.checks, progress)
 
