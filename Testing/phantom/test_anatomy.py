@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DualSamplingCOVIDLib.phantom import NORMAL, make_phantom
+from DualSamplingCOVIDLib.phantom import NORMAL, make_phantom, vessels
 from DualSamplingCOVIDLib.phantom.anatomy import Chest, draw_body, shape_chest
 from DualSamplingCOVIDLib.phantom.extent import draw_extent
 from DualSamplingCOVIDLib.phantom.fields import Grid
@@ -14,6 +14,7 @@ from DualSamplingCOVIDLib.phantom.mediastinum import draw_blood, paint_mediastin
 from DualSamplingCOVIDLib.phantom.parenchyma import paint_parenchyma
 from DualSamplingCOVIDLib.phantom.tissue import paint_healthy
 from DualSamplingCOVIDLib.phantom.variety import FULL, Variety
+from DualSamplingCOVIDLib.phantom.vessels import Stem, grow_tree
 
 COARSE = (6.0, 6.0, 6.0)
 PLAIN = Variety(distractors=False, surroundings=False)
@@ -150,3 +151,32 @@ def test_padding_fills_the_corners_outside_the_circle_and_no_lung_lies_there():
             assert not np.any(lungs[hu == padding])
             return
     pytest.fail("no phantom of twelve has a circle")
+
+
+def test_branches_of_a_stem_leave_from_its_end_and_stems_stay_as_wide_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    down = np.linspace([0.0, 0, -10], [0.0, 0, -60], 6)
+    fan = np.linspace([8.0, 0, -66], [40.0, 0, -90], 5)
+    stems = [Stem(down, (0.8, 0.4)), Stem(fan, (0.45, 0.2), 0)]
+    targets, twigs = (rng.uniform([-20, -40, -120], [60, 40, 10], (n, 3)) for n in (120, 300))
+    tree = grow_tree(np.zeros(3), stems, targets, twigs, 8.0, rng)
+    assert tree.parent[7] == 6 and np.array_equal(tree.position[1:12], np.vstack([down, fan]))
+    assert np.all(tree.radius[1:7] >= np.linspace(6.4, 3.2, 6) - 1e-9)
+    assert np.all(tree.radius[7:12] >= np.linspace(3.6, 1.6, 5) - 1e-9)
+
+
+def test_wide_branches_run_straight(monkeypatch) -> None:
+    def turning() -> float:
+        rng = np.random.default_rng(2)
+        targets, twigs = (rng.uniform(-60, 60, (n, 3)) for n in (200, 500))
+        tree = grow_tree(np.zeros(3), [], targets, twigs, 8.0, rng)
+        inner = np.nonzero(~tree.leaf & (tree.parent > 0) & (tree.radius > 2))[0]
+        middle = tree.parent[inner]
+        before = tree.position[middle] - tree.position[tree.parent[middle]]
+        along = tree.position[inner] - tree.position[middle]
+        cosine = np.sum(before * along, 1) / np.linalg.norm(before, axis=1) / np.linalg.norm(along, axis=1)
+        return float(np.degrees(np.arccos(cosine.mean())))
+
+    straight = turning()
+    monkeypatch.setattr(vessels, "STRAIGHTENED", 0)
+    assert straight < turning() - 10
