@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from DualSamplingCOVIDLib.network.vbnet import (
+    COARSE_INPUTS,
     COARSER,
+    FINE_INPUTS,
     WINDOWS_HU,
     Bottleneck,
     Residual,
@@ -15,6 +17,7 @@ from DualSamplingCOVIDLib.network.vbnet import (
     coarsened,
     padded,
     placed,
+    quickened,
     refined,
     windowed,
 )
@@ -54,7 +57,7 @@ def test_each_level_has_its_published_number_of_convolutions_bottlenecks_where_c
         for m in _meta().modules()
         if isinstance(m, Residual)
     ]
-    plain, bottleneck = "Sequential", "Bottleneck"
+    plain, bottleneck = "Normed", "Bottleneck"
     encoder = [[plain], [plain] * 2, [bottleneck] * 3, [bottleneck] * 3]
     assert stacks == [*encoder, [bottleneck] * 3, [bottleneck] * 3, [plain] * 2, [plain]]
 
@@ -74,6 +77,20 @@ def test_an_untaught_network_finds_next_to_nothing() -> None:
     with torch.inference_mode():
         answer = torch.sigmoid(VBNet(2, 2, 8).eval()(torch.zeros(1, 2, 16, 16, 16)))
     assert answer.max() < 0.3
+
+
+@pytest.mark.parametrize("inputs", [COARSE_INPUTS, FINE_INPUTS])
+def test_the_quickened_network_answers_the_same_without_a_norm(inputs: int) -> None:
+    torch.manual_seed(0)
+    network = VBNet(inputs, 2, 8)
+    with torch.inference_mode():
+        for _ in range(3):  # running statistics that are not those of the start
+            network(3 * torch.randn(1, inputs, 32, 32, 32) + 1)
+        image = torch.randn(1, inputs, 32, 48, 16)
+        before = network.eval()(image)
+        quick = quickened(network)
+        torch.testing.assert_close(quick(image), before, atol=1e-4, rtol=1e-4)
+    assert not any(isinstance(m, nn.BatchNorm3d) for m in quick.modules()) and before.std() > 0.01
 
 
 def test_sides_that_cannot_be_halved_four_times_are_refused_and_padding_makes_them_so() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 CONVOLUTIONS = (1, 2, 3, 3)
 """Convolutions of the residual stacks on the four coarser levels, in the encoder and again in the decoder."""
@@ -32,9 +33,9 @@ class Bottleneck(nn.Module):
         """Build the block for `channels` channels."""
         super().__init__()
         narrow = channels // 4
-        self.reduce = _normed(nn.Conv3d(channels, narrow, 1, bias=False))
-        self.convolve = _normed(nn.Conv3d(narrow, narrow, 3, padding=1, bias=False))
-        self.expand = _normed(nn.Conv3d(narrow, channels, 1, bias=False))
+        self.reduce = Normed(nn.Conv3d(channels, narrow, 1, bias=False))
+        self.convolve = Normed(nn.Conv3d(narrow, narrow, 3, padding=1, bias=False))
+        self.expand = Normed(nn.Conv3d(narrow, channels, 1, bias=False))
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ class Residual(nn.Module):
 def _convolution(channels: int) -> nn.Module:
     if channels >= BOTTLENECKS_FROM:
         return Bottleneck(channels)
-    return _normed(nn.Conv3d(channels, channels, 3, padding=1, bias=False))
+    return Normed(nn.Conv3d(channels, channels, 3, padding=1, bias=False))
 
 
 class Down(nn.Module):
@@ -74,7 +75,7 @@ class Down(nn.Module):
     def __init__(self, channels: int, convolutions: int) -> None:
         """Build from `channels` to twice as many."""
         super().__init__()
-        self.shrink = _normed(nn.Conv3d(channels, 2 * channels, 2, 2, bias=False))
+        self.shrink = Normed(nn.Conv3d(channels, 2 * channels, 2, 2, bias=False))
         self.relu = nn.ReLU(inplace=True)
         self.residual = Residual(2 * channels, convolutions)
 
@@ -90,7 +91,7 @@ class Up(nn.Module):
     def __init__(self, inputs: int, skip: int, convolutions: int) -> None:
         """Build from `inputs` channels and `skip` of the encoder to `2 skip`."""
         super().__init__()
-        self.enlarge = _normed(nn.ConvTranspose3d(inputs, skip, 2, 2, bias=False))
+        self.enlarge = Normed(nn.ConvTranspose3d(inputs, skip, 2, 2, bias=False))
         self.relu = nn.ReLU(inplace=True)
         self.residual = Residual(2 * skip, convolutions)
 
@@ -107,7 +108,7 @@ class VBNet(nn.Module):
         """Build the network."""
         super().__init__()
         self.width, self.inputs, self.outputs = width, inputs, outputs
-        self.input = _normed(nn.Conv3d(inputs, width, 3, padding=1, bias=False))
+        self.input = Normed(nn.Conv3d(inputs, width, 3, padding=1, bias=False))
         self.relu = nn.ReLU(inplace=True)
         widths = [width * 2**level for level in range(len(CONVOLUTIONS))]
         self.down = nn.ModuleList(Down(w, n) for w, n in zip(widths, CONVOLUTIONS, strict=True))
@@ -142,9 +143,42 @@ class VBNet(nn.Module):
         return result
 
 
-def _normed(convolution: nn.Conv3d | nn.ConvTranspose3d) -> nn.Sequential:
-    """Put batch norm behind a convolution."""
-    return nn.Sequential(convolution, nn.BatchNorm3d(convolution.out_channels, momentum=MOMENTUM))
+class Normed(nn.Sequential):
+    """A convolution and the batch norm behind it."""
+
+    def __init__(self, convolution: nn.Conv3d | nn.ConvTranspose3d) -> None:
+        """Put batch norm behind the convolution."""
+        super().__init__(convolution, nn.BatchNorm3d(convolution.out_channels, momentum=MOMENTUM))
+
+    def fold(self) -> None:
+        """Make the norm, as it stands after learning, a part of the convolution."""
+        convolution, norm = self
+        turned = isinstance(convolution, nn.ConvTranspose3d)
+        self[0] = fuse_conv_bn_eval(convolution, norm, turned)  # type: ignore[arg-type, type-var]
+        self[1] = nn.Identity()
+
+
+class Pointwise(nn.Module):
+    """What a 1x1x1 convolution does, as one matrix product: for few outputs that is ten times faster on CPUs."""
+
+    def __init__(self, convolution: nn.Conv3d) -> None:
+        """Take over the convolution's weights."""
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(convolution.weight.flatten(1)), convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N,inputs,d,h,w] to [N,outputs,d,h,w]."""
+        return F.linear(x.movedim(1, -1), self.weight, self.bias).movedim(-1, 1)
+
+
+def quickened(network: VBNet) -> VBNet:
+    """Return the network, changed in place, as it answers fastest; what it answers stays the same, learning ends."""
+    network = network.eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, Normed):
+            module.fold()
+    network.head = Pointwise(network.head)  # type: ignore[assignment, arg-type]
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
 WINDOWS_HU = ((-1000.0, 300.0), (-1000.0, -450.0))

@@ -46,6 +46,12 @@ def closed(mask: BoolArray, radius_mm: float) -> BoolArray:
     return closed[margin:-margin, margin:-margin, margin:-margin] | mask
 
 
+def filled(mask: BoolArray) -> BoolArray:
+    """Fill the holes that no path of face neighbours leads out of."""
+    whole = sitk.BinaryFillhole(sitk.GetImageFromArray(mask.astype(np.uint8)))
+    return np.asarray(sitk.GetArrayViewFromImage(whole) > 0)
+
+
 def largest(mask: BoolArray) -> BoolArray:
     """The largest component."""
     labels, count = ndimage.label(mask)

@@ -18,7 +18,7 @@ from ..diagnosis import Segmentation, SegmenterCard
 from ..errors import BundleError, ResourceError
 from ..progress import Progress, silent
 from . import trained, working_grid
-from .morphology import VOXEL_ML, box, grown, larger_than
+from .morphology import VOXEL_ML, box, connected, filled, grown, larger_than
 from .working_grid import AIR_HU, BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ..network.vbnet import VBNet
 
 SHIPPED = "Bundles/vbnet-synthetic"
-MARGIN = 8
-"""Voxels of the fine grid that are kept round the coarse lungs."""
+MARGIN = 4
+"""Voxels of the fine grid that are kept round the coarse lungs, at least."""
 LEAST_LUNG_ML, LEAST_LUNG_SHARE = 30.0, 0.08
 """A part of the coarse lungs counts from this size on, and from this share of the largest part: air beside an arm."""
 REACH_MM = 12.0
@@ -92,7 +92,7 @@ class VBNetSegmenter:
     def _networks(self) -> tuple[VBNet, VBNet]:
         import torch
 
-        from ..network.vbnet import VBNet
+        from ..network.vbnet import VBNet, quickened
 
         device = "cuda" if self._device != "cpu" and torch.cuda.is_available() else "cpu"
         networks = []
@@ -100,7 +100,7 @@ class VBNetSegmenter:
             with torch.device("meta"):
                 network = VBNet(described.inputs, described.outputs, described.width)
             network.load_state_dict(self._trained.tensors(described), assign=True)
-            networks.append(network.eval().to(device))
+            networks.append(quickened(network).to(device))
         return networks[0], networks[1]
 
 
@@ -217,9 +217,7 @@ def _lungs(probability: FloatArray, infection: FloatArray, coarse: BoolArray) ->
     """
     probability[:] = np.where(coarse, np.maximum(probability, infection), probability)
     inside = larger_than((probability > 0.5) & grown(coarse, REACH_MM), LEAST_PART_ML)
-    labels, _ = ndimage.label(inside)
-    shared = np.unique(labels[coarse & inside])
-    kept = ndimage.binary_fill_holes(np.isin(labels, shared[shared > 0]))
+    kept = filled(connected(inside, coarse & inside))
     probability[kept & ~inside] = 1.0
     return np.asarray(ndimage.binary_dilation(kept) & ~(inside & ~kept))
 
@@ -230,10 +228,9 @@ def _infection(probability: FloatArray, lungs: BoolArray) -> FloatArray:
     labels, count = ndimage.label(candidates, np.ones((3, 3, 3)))
     if not count:
         return np.zeros_like(probability)
-    size = np.bincount(labels.ravel(), minlength=count + 1) * VOXEL_ML
-    peak = ndimage.maximum(probability, labels, np.arange(count + 1))
-    good = (size >= LEAST_INFECTION_ML) & (peak >= SURE)
-    good[0] = False
+    sure = np.zeros(count + 1, bool)
+    sure[labels[candidates & (probability >= SURE)]] = True
+    good = sure & (np.bincount(labels.ravel(), minlength=count + 1) * VOXEL_ML >= LEAST_INFECTION_ML)
     kept = good[labels]
     near = ndimage.binary_dilation(kept, np.ones((3, 3, 3))) & ~(candidates & ~kept)
     return np.where(near, probability, np.float32(0))
