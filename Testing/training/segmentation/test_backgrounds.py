@@ -55,7 +55,7 @@ def test_every_second_phantom_takes_the_backgrounds_in_turn(a_background: Path) 
     plan = plan_phantoms(8, 1, [a_background, other])
     assert [one.background for one in plan] == [None, a_background, None, other] * 2
     assert [one._replace(background=None) for one in plan] == list(plan_phantoms(8, 1))
-    assert len({one.file for one in plan}) == 8
+    assert len({one.folder for one in plan}) == 8
 
 
 def test_a_background_without_lungs_is_named(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def a_case() -> SegmentationCase:
 
 @pytest.fixture
 def a_file(a_case: SegmentationCase, tmp_path: Path) -> Path:
-    write_case(tmp_path / "case.npz", a_case)
-    return tmp_path / "case.npz"
+    write_case(tmp_path / "case", a_case)
+    return tmp_path / "case"
 
 
 def _patches(file: Path, side: int, seed: int, *, varied: bool = True) -> Patches:
@@ -59,7 +59,7 @@ def test_a_written_case_comes_back(a_case: SegmentationCase, a_file: Path) -> No
     for written, read in zip(a_case, read_case(a_file), strict=True):
         assert written.dtype == read.dtype
         np.testing.assert_array_equal(written, read)
-    assert [path.name for path in a_file.parent.iterdir()] == ["case.npz"]
+    assert [path.name for path in a_file.parent.iterdir()] == ["case"]
 
 
 @pytest.mark.parametrize("kind", [_chests, _patches])
@@ -131,8 +131,8 @@ def test_small_lesions_are_raised_to_a_whole_voxel_and_borders_stay_where_they_a
 def test_a_nodule_of_less_than_a_voxel_is_learned_from_as_a_whole_one(a_case: SegmentationCase, tmp_path: Path) -> None:
     small = np.zeros_like(a_case.infection)
     small[30, 30, 20] = FULL_SHARE // 4
-    write_case(tmp_path / "small.npz", a_case._replace(infection=small))
-    patches = _patches(tmp_path / "small.npz", 24, 2, varied=False)
+    write_case(tmp_path / "small", a_case._replace(infection=small))
+    patches = _patches(tmp_path / "small", 24, 2, varied=False)
     peaks = [float(patches[index][1][1].max()) for index in range(40)]
     assert np.mean([peak > 0.6 for peak in peaks]) > 0.5  # turned ones are blurred a little
 

@@ -61,9 +61,9 @@ class PlannedPhantom(NamedTuple):
     background: Path | None = None
 
     @property
-    def file(self) -> str:
-        """Name of its case's file."""
-        return f"{self.seed:010d}{'-background' if self.background else ''}.npz"
+    def folder(self) -> str:
+        """Name of its case's folder."""
+        return f"{self.seed:010d}{'-background' if self.background else ''}"
 
 
 def plan_phantoms(amount: int, seed: int, backgrounds: Sequence[Path] = ()) -> tuple[PlannedPhantom, ...]:
@@ -90,23 +90,31 @@ def _planned(seed: int, rng: np.random.Generator) -> PlannedPhantom:
 def write_cases(
     folder: Path, plan: Sequence[PlannedPhantom], variety: Variety, progress: Progress = silent
 ) -> list[Path]:
-    """Make the planned phantoms, in parallel; those already in `folder` are kept. Returns their files in order."""
+    """Make the planned phantoms, in parallel; those already in `folder` are kept. Returns their folders in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / one.file for one in plan]
-    missing = [(one, file) for one, file in zip(plan, files, strict=True) if not file.exists()]
+    cases = [folder / one.folder for one in plan]
+    missing = [(one, case) for one, case in zip(plan, cases, strict=True) if not _file(case, _WRITTEN_LAST).exists()]
     spread(partial(_write_phantom, variety=variety), missing, "making phantoms", progress)
-    return files
+    return cases
 
 
-def read_case(file: Path) -> SegmentationCase:
-    """Read a case that `write_case` wrote."""
-    with np.load(file) as arrays:
-        return SegmentationCase(*(arrays[name] for name in SegmentationCase._fields))
+def read_case(folder: Path) -> SegmentationCase:
+    """Open a case that `write_case` wrote; only what is cut out of it or counted in it is read from the disk."""
+    return SegmentationCase(*(np.load(_file(folder, name), mmap_mode="r") for name in SegmentationCase._fields))
 
 
-def write_case(file: Path, case: SegmentationCase) -> None:
-    """Write a case, whole or not at all."""
-    write_whole(file, lambda path: np.savez(path, **case._asdict()))
+def write_case(folder: Path, case: SegmentationCase) -> None:
+    """Write a case, an array a file; it is whole when the last of them is there."""
+    folder.mkdir(exist_ok=True)
+    for name, array in case._asdict().items():
+        write_whole(_file(folder, name), partial(np.save, arr=array))
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npy"
+
+
+_WRITTEN_LAST = SegmentationCase._fields[-1]
 
 
 def on_working_grid(ct: sitk.Image, right: sitk.Image, left: sitk.Image, infection: sitk.Image) -> SegmentationCase:
@@ -123,12 +131,12 @@ def on_working_grid(ct: sitk.Image, right: sitk.Image, left: sitk.Image, infecti
 
 
 def _write_phantom(planned: tuple[PlannedPhantom, Path], variety: Variety) -> None:
-    one, file = planned
+    one, folder = planned
     if one.background is not None:
-        write_case(file, on_background(one, variety))
+        write_case(folder, on_background(one, variety))
         return
     phantom = make_phantom(one.seed, one.label, ratio=one.ratio, variety=variety)
-    write_case(file, on_working_grid(phantom.ct, phantom.right_lung, phantom.left_lung, phantom.infection))
+    write_case(folder, on_working_grid(phantom.ct, phantom.right_lung, phantom.left_lung, phantom.infection))
 
 
 def on_background(one: PlannedPhantom, variety: Variety) -> SegmentationCase:

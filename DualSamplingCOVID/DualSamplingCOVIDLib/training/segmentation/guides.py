@@ -23,7 +23,7 @@ Guide = NDArray[np.uint8]
 
 def guide_file(folder: Path, case: Path) -> Path:
     """Return where a case's guide lies in the folder of guides."""
-    return folder / f"{case.stem}.npy"
+    return folder / f"{case.name}.npy"
 
 
 @torch.inference_mode()
