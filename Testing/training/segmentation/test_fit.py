@@ -51,8 +51,9 @@ class _Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 11])
-def test_an_interrupted_fit_ends_as_an_undisturbed_one(tmp_path: Path, monkeypatch, stop_at: int) -> None:
+@pytest.mark.parametrize(("stop_at", "kept"), [(1, 0), (5, 4), (9, 8), (11, 11)])
+def test_an_interrupted_fit_ends_as_an_undisturbed_one(tmp_path: Path, monkeypatch, stop_at: int, kept: int) -> None:
+    """What is kept is every second step, and every look."""
     monkeypatch.setattr("DualSamplingCOVIDLib.training.segmentation.fit.SAVE_EVERY", 2)
     whole = _fit(tmp_path / "whole").run(_count, 2)
 
@@ -63,7 +64,7 @@ def test_an_interrupted_fit_ends_as_an_undisturbed_one(tmp_path: Path, monkeypat
     with pytest.raises(_Interrupted):
         _fit(tmp_path / "parts").run(_count, 2, stop)
     resumed = _fit(tmp_path / "parts")
-    assert resumed.steps == stop_at - stop_at % 2
+    assert resumed.steps == kept
     ended = resumed.run(_count, 2)
     assert ended.score == whole.score
     assert all(torch.equal(ended.state[name], tensor) for name, tensor in whole.state.items())
@@ -77,7 +78,7 @@ def test_a_finished_fit_is_not_done_again(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_the_best_look_is_kept_not_the_last(tmp_path: Path) -> None:
-    scores = iter([0.5, 0.9, 0.2])
+    scores = iter([0.5, 0.1, 0.3, 0.9, 0.2, 0.4])  # of the averaged weights and of the last ones, in turn
     fit, kept = _fit(tmp_path), []
 
     def check(network: nn.Module) -> float:
@@ -85,9 +86,9 @@ def test_the_best_look_is_kept_not_the_last(tmp_path: Path) -> None:
         return next(scores)
 
     fitted = fit.run(check, 3)
-    assert fitted.score == 0.9 and len(kept) == 3
-    assert all(torch.equal(fitted.state[name], tensor) for name, tensor in kept[1].items())
-    assert not all(torch.equal(kept[1][name], tensor) for name, tensor in kept[2].items())
+    assert fitted.score == 0.9 and len(kept) == 6
+    assert all(torch.equal(fitted.state[name], tensor) for name, tensor in kept[3].items())
+    assert not any(all(torch.equal(kept[3][n], tensor) for n, tensor in other.items()) for other in (kept[2], kept[5]))
 
 
 def test_the_log_has_a_line_a_step_and_one_a_look(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_the_log_has_a_line_a_step_and_one_a_look(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == STAGE.steps and losses[-1] < losses[0]
-    assert [line["step"] for line in lines if "score" in line] == [9, 12]
+    assert [line["step"] for line in lines if "score" in line] == [11, 12]
 
 
 def test_the_learning_rate_warms_up_stays_and_falls_in_the_last_two_fifths(tmp_path: Path) -> None:
@@ -152,6 +153,20 @@ def test_a_small_lesion_counts_as_much_as_the_large_one_beside_it(two_patches: T
     missed = two_patches.clone()
     missed[1] = 0
     assert _cost(missed, two_patches) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_false_finding_costs_little_at_first_and_all_of_it_in_the_end(tmp_path: Path, two_patches: Tensor) -> None:
+    two_patches[1] = 0
+    false = two_patches.clone()
+    false[1, 0, :10, :10, :10] = 1
+    logits = 40 * false - 20
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, two_patches)
+    fit = _fit(tmp_path)
+    fit.stage, costs = Stage(8, 48, 1, 1000), []
+    for fit.steps in (0, 599, 699, 799, 999):
+        costs.append(float(SegmentationLoss()(logits, two_patches, fit.strictness()) - entropy))
+    little, all_of_it = (1 - 2 * 60800 / (2 * 60800 + 1000)) / 2, 1000 / 1200 / 2
+    assert costs == pytest.approx([little, little, (little + all_of_it) / 2, all_of_it, all_of_it], abs=1e-3)
 
 
 def test_a_false_finding_costs_where_nothing_is_and_finding_nothing_never_pays(two_patches: Tensor) -> None:

@@ -22,6 +22,10 @@ from ..precision import autocast
 from .recipe import Stage
 
 WARM_UP, FALL_FROM, LEAST_RATE = 0.03, 0.6, 0.01
+STRICT_FROM = 0.8
+"""The share of the steps from which on false findings cost all that they can; they begin to at `FALL_FROM`."""
+LOOKED_AT = 0.2
+"""The last share of the steps, in which the learning rate is low, is where weights are chosen."""
 AVERAGED_OVER = 100
 SAVE_EVERY = 50
 WEIGHT_DECAY = 1e-4
@@ -34,7 +38,7 @@ Check = Callable[[nn.Module], float]
 
 
 class Fitted(NamedTuple):
-    """The best averaged weights, how good they are, and the seconds that the fit took in all its runs."""
+    """The best weights, how good they are, and the seconds that the fit took in all its runs."""
 
     state: dict[str, Tensor]
     score: float
@@ -42,11 +46,12 @@ class Fitted(NamedTuple):
 
 
 class SegmentationLoss(nn.Module):
-    """Dice (MONAI) + cross-entropy for each head and patch by itself, in float32.
+    """Dice (MONAI) + cross-entropy for each head by itself, in float32; strict about false findings only in the end.
 
-    Dice says nothing of a patch that holds nothing of a structure: there the voxels found falsely cost their share of
-    themselves and `FEW_VOXELS`. So a false finding in normal lungs costs what a missed lesion costs in sick ones,
-    and no large lesion hides what is wrong in the patch beside it.
+    At first half of the Dice is taken over the whole step, half patch by patch where there is something to find. That
+    teaches what a lesion looks like, but a false finding in normal lungs costs next to nothing beside a large lesion.
+    When strict, each patch counts by itself, and where nothing is the voxels found cost their share of themselves and
+    `FEW_VOXELS`: as much as a missed lesion. Strict from the start, a network learns to find nothing at all.
     """
 
     def __init__(self) -> None:
@@ -54,13 +59,21 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         from monai.losses import DiceLoss
 
-        self.dice = DiceLoss(sigmoid=True, reduction="none")
+        self.step = DiceLoss(sigmoid=True, batch=True, reduction="none")
+        self.patches = DiceLoss(sigmoid=True, reduction="none")
 
-    def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Return the mean over patches and heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape."""
+    def forward(self, logits: Tensor, shares: Tensor, strict: float = 1.0) -> Tensor:
+        """Return the mean over the heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape.
+
+        `strict` goes from 0 to 1.
+        """
         there = shares.flatten(2).sum(2) > 0
         found = torch.sigmoid(logits).flatten(2).sum(2)
-        overlap = torch.where(there, self.dice(logits, shares).flatten(1), found / (found + FEW_VOXELS))
+        each = self.patches(logits, shares).flatten(1)
+        missed = (each * there).sum(0) / there.sum(0).clamp(min=1)
+        lenient = (self.step(logits, shares).flatten() + missed) / 2
+        by_patch = torch.where(there, each, found / (found + FEW_VOXELS)).mean(0)
+        overlap = (1 - strict) * lenient + strict * by_patch
         return overlap.mean() + F.binary_cross_entropy_with_logits(logits, shares)
 
 
@@ -101,13 +114,18 @@ class Fit:
         falling = (1 - done) / (1 - FALL_FROM)
         return min(1.0, done / WARM_UP, max(LEAST_RATE, falling))
 
+    def strictness(self) -> float:
+        """Return how strict the loss is with the next step's false findings, from 0 to 1."""
+        done = (self.steps + 1) / self.stage.steps
+        return min(1.0, max(0.0, (done - FALL_FROM) / (STRICT_FROM - FALL_FROM)))
+
     def run(self, check: Check, checks: int, progress: Progress = silent) -> Fitted:
-        """Fit to the end; `check` judges the averaged weights `checks` times, evenly over the last half.
+        """Fit to the end; `check` judges its weights `checks` times, evenly over the last fifth.
 
         Raises:
             InputError: the loss is no longer a number.
         """
-        looks = {round(self.stage.steps * (1 - 0.5 * n / checks)) for n in range(checks)}
+        looks = {round(self.stage.steps * (1 - LOOKED_AT * n / checks)) for n in range(checks)}
         since = time.perf_counter()
         self.network.train()
         for image, shares in self.batches():
@@ -133,7 +151,7 @@ class Fit:
         self.optimiser.zero_grad(set_to_none=True)
         with autocast(self.device):
             logits = self.network(image.to(self.device))
-        loss = self.loss(logits.float(), shares.to(self.device))
+        loss = self.loss(logits.float(), shares.to(self.device), self.strictness())
         loss.backward()
         gradient = nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
         if not torch.isfinite(loss + gradient):
@@ -146,14 +164,19 @@ class Fit:
         return float(loss.detach())
 
     def judge(self, check: Check) -> None:
-        """Keep the averaged weights where they are the best so far."""
+        """Keep the averaged weights, or the last ones, where they are the best so far.
+
+        While the learning rate is high the mean of good weights may be a bad network.
+        """
         self.averaged.eval()
-        score = check(self.averaged.module)
-        self.note(score, "score")
-        if score > self.score:
-            weights = self.averaged.module.state_dict()
-            self.best = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
-            self.score = score
+        for what, network in (("score", self.averaged.module), ("score_of_the_last", self.network.eval())):
+            score = check(network)
+            self.note(score, what)
+            if score > self.score:
+                weights = network.state_dict()
+                self.best = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
+                self.score = score
+        self.network.train()
 
     def note(self, value: float, what: str = "loss") -> None:
         """Append a line of JSON to the log beside the checkpoint."""

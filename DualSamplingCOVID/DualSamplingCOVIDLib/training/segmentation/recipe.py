@@ -34,7 +34,7 @@ class Stage:
 class Recipe:
     """Phantoms, seeds and both stages; the same recipe on the same machine gives the same weights.
 
-    `held_out` phantoms, never learned from, choose among the `checks` looks at the fine network's averaged weights;
+    `held_out` phantoms, never learned from, choose among the `checks` looks at the fine network's weights;
     `calibration` others give cut-offs, detection limit and figures. `variety` and `acquisition` (the scanner's variety
     on every patch) are switched off in parts by the study of what matters. `backgrounds` are real CTs without disease
     that half of the phantoms are laid into.
@@ -53,10 +53,10 @@ class Recipe:
 
 
 RECIPES = {
-    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 64, 4, 2400)),
+    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 64, 4, 2400, 4e-3)),
     "gpu": Recipe(4000, 64, Stage(8, COARSE_SIDE, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
-    "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(8, 64, 4, 500), checks=2, calibration=30),
+    "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(8, 64, 4, 500, 4e-3), checks=2, calibration=30),
     "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
 }
-"""An hour and a half on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only
+"""One to two hours on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only
 shows, in a minute, whether everything is there."""
