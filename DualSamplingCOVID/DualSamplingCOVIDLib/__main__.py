@@ -10,8 +10,8 @@ from . import __version__
 from .errors import ResourceError, UserError, is_full
 
 CANCELLED = 130
-_OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "failed to map segment")
-"""What libraries say of it; the last is the system's loader, which found no room for a package."""
+_OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "failed to map segment", "out of memory", "_ALLOC_FAILED")
+"""What libraries say of it; the third is the system's loader, which found no room for a package, the last CUDA's."""
 CANCELLED_LINE = "cancelled: nothing was written"
 
 
