@@ -86,11 +86,11 @@ def _for_a_person(error: Exception) -> UserError:
 
 def _end(options: argparse.Namespace | None, status: int, line: str) -> int:
     """Say how it ended, on a line of its own, and return the status."""
-    if options is not None and hasattr(options, "progress"):
-        from .commands import reporter
+    from .commands import reporter
 
+    if options is not None and hasattr(options, "progress"):
         reporter.close(options.progress)
-    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
+    print(reporter.printable(line), file=sys.stderr)
     return status
 
 

@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
     from ..training.fit import Settings, Trainer
     from ..training.memory import gpu_memory_named
     from ..training.prepared import PreparedDataset, prepare_cohort
+    from ..training.provenance import check_lungs_of_both_classes
 
     if importlib.util.find_spec("sklearn") is None:
         raise InputError("fit needs the package scikit-learn: pip install 'dual-sampling-covid[training]'")
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
     for split in SPLITS:
         if {case.label for case in cases if case.split == split} != {COVID, CAP}:
             raise InputError(f"{options.cohort}: the split {split!r} needs cases of both classes, {COVID} and {CAP}")
+    check_lungs_of_both_classes(options.cohort, [case for case in cases if case.split in SPLITS])
     with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
         prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress, device.type)
         parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in SPLITS]
