@@ -197,7 +197,8 @@ class DualSamplingCOVIDLogic(ScriptedLoadableModuleLogic):
             path = Path(folder) / "ct.nrrd"
             findings = self.exportVolume(volumeNode, path)
             ct = read_ct(path)
-        found = analysis.analyze(ct, loaded, segmenter(name_for(loaded.segmenter)), device, progress or silent)
+        backEnd = segmenter(name_for(loaded.segmenter), device)
+        found = analysis.analyze(ct, loaded, backEnd, device, progress or silent)
         found = dataclasses.replace(found, findings=found.findings + findings)
         return addDiagnosis(volumeNode.GetScene(), volumeNode, found)
 

@@ -66,6 +66,8 @@ def test_every_problem_is_reported_with_its_line(a_folder: Path) -> None:
         "d,p3,b.nii.gz",
         ",p4,b.nii.gz,normal,,,,,,",
         "x/y,p5,b.nii.gz,normal,,,,,,",
+        "e,p6,b.nii.gz,CAP,,,,,,Test",
+        "f,p7,b.nii.gz,CAP,,,,,,holdout",
     )
     with pytest.raises(InputError) as error:
         read_cohort(path)
@@ -81,6 +83,8 @@ def test_every_problem_is_reported_with_its_line(a_folder: Path) -> None:
         "line 6: 3 fields, the header has 10",
         "line 7: case_id is empty",
         "line 8: case_id 'x/y' cannot name a file",
+        "line 9: split 'Test' is none of train, validation, test",
+        "line 10: split 'holdout' is none of train, validation, test",
     ):
         assert problem in text
 
@@ -92,6 +96,12 @@ def test_every_problem_is_reported_with_its_line(a_folder: Path) -> None:
         (b"case_id,image\n", "line 1: no column patient_id, label"),
         (HEADER.encode() + b",image\n", "line 1: column image more than once"),
         (HEADER.encode() + b"\n\n", "no cases"),
+        (b"case_id,patient_id,image,label, Split ,Note\n", "line 1: column 'Split' would not be read: write split$"),
+        (HEADER.encode() + b",INFECTION\n", "line 1: column 'INFECTION' would not be read: write infection$"),
+        (
+            b"case_id,patient_id,image,Label\n",
+            "line 1: column 'Label' would not be read: write label; line 1: no column label$",
+        ),
         (b"\xff\xfe\x00", "not a CSV file in UTF-8"),
     ],
 )

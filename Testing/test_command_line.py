@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.commands import reporter as reporter_module
 from DualSamplingCOVIDLib.commands import segment
 from DualSamplingCOVIDLib.commands.reporter import reporter
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, NO_PNEUMONIA
@@ -130,6 +131,31 @@ def test_progress_without_a_terminal_is_one_line_a_stage(capsys: pytest.CaptureF
     for stage, fraction in (("reading", 0.0), ("reading", 0.5), ("writing", 1.0), ("done", 1.0)):
         progress(stage, fraction)
     assert capsys.readouterr().err == "reading\nwriting\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["CUDA out of memory. Tried to allocate 2.00 GiB", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "out of memory"],
+)
+def test_memory_that_runs_out_anywhere_has_its_status(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(segment, "run", run)
+    assert main(["segment", "ct.nrrd", "--output", str(tmp_path / "out"), "--progress", "none"]) == 5
+    assert capsys.readouterr().err == "error: memory ran out: close other programs and try again\n"
+
+
+def test_a_line_may_be_said_between_the_stages_of_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = reporter_module._Bar()
+    progress("reading", 0.5)
+    reporter_module.say(progress, "warning: \x1b[31mred\nand more")
+    progress("reading", 0.7)
+    progress("done", 1.0)
+    lines = capsys.readouterr().err.split("\n")
+    assert lines[1] == "warning: \\x1b[31mred\\nand more" and "70%" in lines[2] and lines[0].startswith("\r")
 
 
 def test_an_interrupted_import_counts_as_cancelled(

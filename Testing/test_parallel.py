@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from DualSamplingCOVIDLib import parallel
 from DualSamplingCOVIDLib.parallel import spread
 
 
@@ -49,6 +50,22 @@ def _is_alive(process: int) -> bool:
 
 def _silent(stage: str, fraction: float) -> None:
     pass
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system gives every process all cores")
+def test_as_many_processes_as_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Pool(ProcessPoolExecutor):
+        def __init__(self, processes: int, *arguments: object, **named: object) -> None:
+            made.append(processes)
+            super().__init__(1, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5})
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert spread(_square, range(5), "squaring", _silent) == [0, 1, 4, 9, 16]
+    assert made == [3]
 
 
 def test_results_come_in_the_items_order_and_progress_rises_to_one() -> None:

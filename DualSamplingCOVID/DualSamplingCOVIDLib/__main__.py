@@ -10,8 +10,8 @@ from . import __version__
 from .errors import ResourceError, UserError, is_full
 
 CANCELLED = 130
-_OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "failed to map segment")
-"""What libraries say of it; the last is the system's loader, which found no room for a package."""
+_OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "failed to map segment", "out of memory", "_ALLOC_FAILED")
+"""What libraries say of it; the third is the system's loader, which found no room for a package, the last CUDA's."""
 CANCELLED_LINE = "cancelled: nothing was written"
 
 
@@ -86,11 +86,11 @@ def _for_a_person(error: Exception) -> UserError:
 
 def _end(options: argparse.Namespace | None, status: int, line: str) -> int:
     """Say how it ended, on a line of its own, and return the status."""
-    if options is not None and hasattr(options, "progress"):
-        from .commands import reporter
+    from .commands import reporter
 
+    if options is not None and hasattr(options, "progress"):
         reporter.close(options.progress)
-    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
+    print(reporter.printable(line), file=sys.stderr)
     return status
 
 

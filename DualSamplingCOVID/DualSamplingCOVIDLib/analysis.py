@@ -126,14 +126,14 @@ def ask(
     import torch
 
     from .network import attention as online
+    from .network.precision import exact
 
     try:
         where = choose_device(device)
         network = _network(member, tensors).to(where)
         image = torch.from_numpy(prepared.image)[None, None].to(where, memory_format=torch.channels_last_3d)
         lattice, stride = prepared.grid.every(MAP_STEP), online.STRIDE // MAP_STEP
-        exact = torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
-        with torch.no_grad(), exact:
+        with torch.no_grad(), exact():
             output = network(image)
             weight, bias = network.fc.weight, network.fc.bias
             positive, negative, offset = online.evidence(output.features, weight, bias)

@@ -20,6 +20,8 @@ COLUMNS = (
     "case_id", "patient_id", "image", "label", "lungs", "infection", "site", "age", "sex", "split",
 )  # fmt: skip
 REQUIRED = COLUMNS[:4]
+SPLITS = ("train", "validation", "test")
+"""What a split may be, or empty; "test" alone is held out by `cross-validate`."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Case:
     """One CT of one patient.
 
     `image` is a file or a DICOM folder; `lungs` and `infection` are mask files on its grid, None where the segmenter
-    has to find them. `age` is in years; `site`, `sex` and `split` are empty where unknown.
+    has to find them. `age` is in years; `split` is one of `SPLITS`; `site`, `sex` and `split` are empty where unknown.
     """
 
     case_id: str
@@ -51,7 +53,8 @@ def read_cohort(path: Path) -> tuple[Case, ...]:
     """Read and check a cohort file; paths in it are relative to it.
 
     Required columns: case_id, patient_id, image, label (COVID-19, CAP or normal). Optional: lungs, infection, site,
-    age, sex, split. Other columns are left alone. All cases of a patient must be in one split.
+    age, sex, split (train, validation or test). Other columns are left alone, but one that is a known column's name in
+    other letters is refused: it would be left alone as well. All cases of a patient must be in one split.
 
     Raises:
         InputError: one line that names the file and every problem with its line number.
@@ -129,12 +132,9 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[tuple[int,
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, strict=True)
         header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in REQUIRED if name not in header]
-        if missing:
-            return [], [(1, f"no column {', '.join(missing)}")]
-        twice = [name for name in COLUMNS if header.count(name) > 1]
-        if twice:
-            return [], [(1, f"column {', '.join(twice)} more than once")]
+        wrong = _header_problems(header)
+        if wrong:
+            return [], [(1, problem) for problem in wrong]
         rows: list[tuple[int, dict[str, str]]] = []
         problems = []
         for fields in reader:
@@ -148,17 +148,35 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[tuple[int,
     return rows, problems
 
 
+def _header_problems(header: list[str]) -> list[str]:
+    """Say what is wrong with the names of the columns."""
+    problems = [
+        f"column {name!r} would not be read: write {name.lower()}"
+        for name in header
+        if name not in COLUMNS and name.lower() in COLUMNS
+    ]
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        problems.append(f"no column {', '.join(missing)}")
+    twice = [name for name in COLUMNS if header.count(name) > 1]
+    if twice:
+        problems.append(f"column {', '.join(twice)} more than once")
+    return problems
+
+
 def _case(row: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
     """Return one row as a case, and what is wrong with it."""
     problems: list[str] = []
     for column in REQUIRED:
         if not row[column]:
             problems.append(f"{column} is empty")
-    case_id, label, age = row["case_id"], row["label"], row.get("age", "")
+    case_id, label, age, split = row["case_id"], row["label"], row.get("age", ""), row.get("split", "")
     if case_id.startswith(".") or any(character in case_id for character in '/\\:*?"<>|'):
         problems.append(f"case_id {case_id!r} cannot name a file")
     if label and label not in LABELS:
         problems.append(f"label {label!r} is none of {', '.join(LABELS)}")
+    if split and split not in SPLITS:
+        problems.append(f"split {split!r} is none of {', '.join(SPLITS)}")
     if row["image"] and not (folder / row["image"]).exists():
         problems.append(f"image {row['image']} does not exist")
     years = _years(age)
@@ -174,7 +192,7 @@ def _case(row: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
         site=row.get("site", ""),
         age=years,
         sex=row.get("sex", ""),
-        split=row.get("split", ""),
+        split=split,
     )
     return case, problems
 

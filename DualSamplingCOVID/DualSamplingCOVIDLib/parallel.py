@@ -28,13 +28,13 @@ def spread(
         items: what to work on.
         stage: what the work is called to the person who waits.
         progress: told how many items are done; raising from it ends all processes at once.
-        processes: how many; one for each core when None.
+        processes: how many; one for each of `cores` when None.
     """
     if not items:
         return []
     progress(stage, 0.0)
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes or os.cpu_count() or 1, len(items)), spawn, initializer=_quietly) as pool:
+    with ProcessPoolExecutor(min(processes or cores(), len(items)), spawn, initializer=_quietly) as pool:
         results: dict[int, Result] = {}
         try:
             with _interrupts_held_back():
@@ -48,6 +48,11 @@ def spread(
                 child.kill()
             raise
     return [results[index] for index in range(len(items))]
+
+
+def cores() -> int:
+    """Return how many cores this process may use, which on a shared computer are often fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -17,6 +17,17 @@ def silent(stage: str, fraction: float) -> None:
     """Report nothing: the default of every function that takes a `Progress`."""
 
 
+class Say(Protocol):
+    """Tells the person who waits a line that stays, such as a warning."""
+
+    def __call__(self, line: str) -> None:
+        """Tell it."""
+
+
+def unsaid(line: str) -> None:
+    """Tell nothing: the default of every function that takes a `Say`."""
+
+
 def finished(steps: Generator[Any, None, Value]) -> Value:
     """Run work that comes in steps to its end and return its value."""
     while True:

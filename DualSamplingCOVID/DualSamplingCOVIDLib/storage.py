@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from .errors import InputError
 
+PATIENCE_SECONDS = 5.0
+"""How long a file that somebody else has open (a virus scanner, a reader on Windows) may keep its name from another."""
+_PROCESS = uuid.uuid4().hex[:16]
+
+
+def process_name() -> str:
+    """Return a name that no other process has, on this computer or another."""
+    return f"{_PROCESS}-{os.getpid()}"  # a forked process keeps the first part
+
 
 def write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `file`, which then takes its name; nothing of it stays where that fails."""
-    partial = file.with_name(f".{file.name}-{os.getpid()}.partial{file.suffix}")
+    """Let `write` fill a file beside `file`, which then takes its name; nothing of it stays where that fails.
+
+    The bytes are on the disk before the name is theirs, so that a power cut leaves the old file or the new one.
+    """
+    own = f"{process_name()}-{uuid.uuid4().hex[:8]}"  # threads of one process may write the same file
+    partial = file.with_name(f".{file.name}-{own}.partial{file.suffix}")
     try:
         write(partial)
-        os.replace(partial, file)
+        _to_disk(partial)
+        _rename(partial, file)
     finally:
         partial.unlink(missing_ok=True)
+    if os.name == "posix":
+        with contextlib.suppress(OSError):  # some network file systems know no such thing
+            _to_disk(file.parent)
+
+
+def remove_partials(folder: Path, process: str) -> None:
+    """Delete what a process (see `process_name`) that is no more left half-written in a folder."""
+    for partial in folder.glob(f".*-{process}-*.partial*"):
+        partial.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename(partial: Path, file: Path) -> None:
+    """Give a file its name, which another program may hold for a moment."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            os.replace(partial, file)
+            return
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.05)
 
 
 def write_text(file: Path, text: str) -> None:

@@ -79,6 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             place = run / "folds" / str(fold) / model
             place.mkdir(parents=True)
             weights.write(place / "weights.safetensors", network(10 * fold + number).state_dict())
+            (place / "predictions.csv").write_text("case_id,set,logit,probability\n")
             (place / "result.json").write_text("{}")
     return run
 

@@ -237,6 +237,7 @@ def test_a_run_folder_says_what_it_holds_and_keeps_its_settings(trainee, a_cohor
     run = tmp_path / "run"
     (run / "folds" / "0" / "baseline-us").mkdir(parents=True)
     (run / "config.toml").write_text('folds = 3\nepochs = 7\nmodels = ["baseline-us"]\n', encoding="utf-8")
+    (run / "folds" / "0" / "baseline-us" / "predictions.csv").write_text("case_id\n", encoding="utf-8")
     (run / "folds" / "0" / "baseline-us" / "result.json").write_text("{}", encoding="utf-8")
     trainee.choose(a_cohort / "cohort.csv", run)
     assert "1 of 3 models are finished" in trainee.ui.runCard.text

@@ -11,7 +11,7 @@ import pytest
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.run_folder import Plan, RunProgress, read_plan
+from DualSamplingCOVIDLib.run_folder import Plan, RunProgress, is_finished, read_plan
 from DualSamplingCOVIDLib.training.config import Config, read_config
 
 
@@ -88,9 +88,30 @@ def test_a_run_that_begins_later_is_noticed(tmp_path: Path) -> None:
 def test_whole_folds_are_those_whose_every_model_is_finished(a_run: Path) -> None:
     progress = RunProgress(a_run)
     assert progress.whole_folds == ()
+    _add(a_run, "predictions.csv", {})
     _add(a_run, "result.json", {})
     progress.read()
     assert progress.whole_folds == (0,) and progress.finished == 1 and not progress.is_finished
+
+
+@pytest.mark.parametrize(
+    ("result", "predictions", "expected"),
+    [
+        ("{}", "case", True),
+        ("", "case", False),
+        ('{"best": {"ep', "case", False),
+        ("{}", "", False),
+        ("{}", None, False),
+    ],
+)
+def test_a_model_is_finished_when_its_result_and_predictions_are_whole(
+    a_run: Path, result: str, predictions: str | None, expected: bool
+) -> None:
+    folder = a_run / "folds" / "0" / "baseline-us"
+    (folder / "result.json").write_text(result, encoding="utf-8")
+    if predictions is not None:
+        (folder / "predictions.csv").write_text(predictions, encoding="utf-8")
+    assert is_finished(a_run, 0, "baseline-us") is expected
 
 
 def test_the_plan_without_a_file_is_the_papers() -> None:

@@ -29,7 +29,7 @@ class LMInferer:
         assert modelpath is not None or modelname in MODEL_URLS, "Modelname not found."
         assert fillmodel is None
         print("lungmask: chatter", flush=True)
-        self.loaded = modelpath or modelname
+        self.loaded, self.on_cpu = modelpath or modelname, force_cpu
 
     def apply(self, image):
         assert isinstance(image, (sitk.Image, np.ndarray))
@@ -64,6 +64,12 @@ def test_the_card_names_the_model_and_who_found_the_infection(stand_in: Package)
     assert (card.name, card.version) == ("threshold with lungs of lungmask R231CovidWeb", "2 + 0.2.22")
     assert segmenter("lungmask").card.name == "threshold with lungs of lungmask R231"
     assert card.cut_offs == segmenter("threshold").card.cut_offs
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", True), ("auto", False), ("cuda", False)])
+def test_the_cpu_is_asked_for_where_it_is_wanted(device: str, expected: bool, stand_in: Package) -> None:
+    stand_in("lungmask", "0.2.22", package(f"assert self.on_cpu is {expected}"))
+    assert voxels(segmenter("lungmask", device).segment(chest("anisotropic").ct).right_lung).any()
 
 
 def test_infection_is_the_others_inside_these_lungs(stand_in: Package) -> None:

@@ -86,7 +86,13 @@ def bundle(folder: Path, channels: dict[str, str]) -> str:
     (root / "models" / "model.pt").write_bytes(b"weights")
     formats = {"inputs": {"image": {"num_channels": 1}}, "outputs": {"pred": {"channel_def": channels}}}
     facts = {"name": "Lungs and infection", "version": "0.1.0", "network_data_format": formats}
-    config = {"dataset": {"data": "$[]"}, "dataloader": {"num_workers": 4}, "initialize": ["$1"], "run": ["$1"]}
+    config = {
+        "dataset": {"data": "$[]"},
+        "dataloader": {"num_workers": 4},
+        "device": "auto",
+        "initialize": ["$1"],
+        "run": ["$1"],
+    }
     (root / "configs" / "metadata.json").write_text(json.dumps(facts))
     (root / "configs" / "inference.json").write_text(json.dumps(config))
     return str(root)
@@ -103,6 +109,15 @@ def test_lungs_and_infection_of_the_bundle_alone(kind: str, stand_in: Package, t
     assert np.array_equal(voxels(found.right_lung), voxels(truth.right))
     assert np.array_equal(voxels(found.left_lung), voxels(truth.left))
     assert np.array_equal(voxels(found.infection), voxels(truth.infection))
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", "$torch.device('cpu')"), ("auto", "auto"), ("cuda", "auto")])
+def test_the_bundles_own_device_gives_way_to_the_cpu(
+    device: str, expected: str, stand_in: Package, tmp_path: Path
+) -> None:
+    install(stand_in, f"assert self.config['device'] == {expected!r}")
+    found = segmenter(f"monai:{bundle(tmp_path, CHANNELS)}", device).segment(chest("flipped").ct)
+    assert voxels(found.infection).any()
 
 
 def test_lobes_are_lungs_and_infection_is_the_others(stand_in: Package, tmp_path: Path) -> None:

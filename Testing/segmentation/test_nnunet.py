@@ -31,6 +31,7 @@ class nnUNetPredictor:
     def __init__(self, tile_step_size=0.5, use_gaussian=True, use_mirroring=True, perform_everything_on_device=True,
                  device=torch.device("cuda"), verbose=False, verbose_preprocessing=False, allow_tqdm=True):
         assert isinstance(device, torch.device)
+        self.device = device
         print("perform_everything_on_device=True is only supported for cuda devices!")
 
     def initialize_from_trained_model_folder(self, model_training_output_dir, use_folds,
@@ -92,6 +93,17 @@ def test_lungs_and_infection_of_the_model_alone(kind: str, reader: str, stand_in
     assert np.array_equal(voxels(found.right_lung), voxels(truth.right))  # the infection included
     assert np.array_equal(voxels(found.left_lung), voxels(truth.left))
     assert np.array_equal(voxels(found.infection), voxels(truth.infection))
+
+
+@pytest.mark.parametrize(
+    ("device", "has_gpu", "expected"), [("cpu", True, "cpu"), ("auto", True, "cuda"), ("auto", False, "cpu")]
+)
+def test_it_computes_on_the_device_that_was_asked_for(
+    device: str, has_gpu: bool, expected: str, stand_in: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    install(stand_in, f"assert self.device.type == {expected!r}")
+    assert voxels(segmenter(f"nnunet:{model(tmp_path, WHOLE)}", device).segment(chest("flipped").ct).infection).any()
 
 
 def test_lungs_alone_take_the_others_infection(stand_in: Package, tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_the_card_names_task_and_version(stand_in: Package) -> None:
     assert (card.name, card.version) == ("threshold with lungs of TotalSegmentator total", "2 + 2.18.0")
 
 
+@pytest.mark.parametrize(("device", "expected"), [("cpu", "cpu"), ("auto", "gpu"), ("cuda", "gpu")])
+def test_the_cpu_is_asked_for_where_it_is_wanted(device: str, expected: str, stand_in: Package) -> None:
+    install(stand_in, f"assert device == {expected!r}")
+    assert voxels(segmenter("totalsegmentator", device).segment(chest("anisotropic").ct).right_lung).any()
+
+
 def test_another_numbering_is_refused(stand_in: Package) -> None:
     install(stand_in, class_map='class_map = {"total": {13: "lung_upper_lobe_left"}}\n')
     truth = chest("anisotropic")

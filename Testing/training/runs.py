@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,19 @@ def numbers(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.name in kept}
 
 
+def _told(stage: str, fraction: float) -> None:
+    print(stage.partition(",")[0], flush=True)
+
+
+def _say(line: str) -> None:
+    print(f"said: {line}", flush=True)
+
+
 if __name__ == "__main__":
+    """Train a run; with a second argument, when so many processes are ready to."""
     begun = load_run(Path(sys.argv[1]))
-    train_models(begun, range(begun.config.folds), CPU)
+    if len(sys.argv) > 2:
+        (begun.folder / f"ready-{os.getpid()}").touch()
+        while len(list(begun.folder.glob("ready-*"))) < int(sys.argv[2]):
+            time.sleep(0.01)
+    train_models(begun, range(begun.config.folds), CPU, progress=_told, say=_say)

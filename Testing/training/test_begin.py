@@ -111,9 +111,15 @@ def test_a_touched_file_is_read_again_and_found_to_be_the_same(a_copy: tuple[Pat
 
 
 def _other_ct(cohort: Path, run: Path) -> None:
-    shutil.copy(cohort / "phantom-0004" / "infection.nii.gz", cohort / "phantom-0003" / "infection.nii.gz")
-    shutil.copy(cohort / "phantom-0004" / "ct.nii.gz", cohort / "phantom-0003" / "ct.nii.gz")
-    shutil.copy(cohort / "phantom-0004" / "lungs.nii.gz", cohort / "phantom-0003" / "lungs.nii.gz")
+    path = str(cohort / "phantom-0003" / "ct.nii.gz")
+    ct = sitk.ReadImage(path)
+    ct[0, 0, 0] = ct[0, 0, 0] + 1
+    sitk.WriteImage(ct, path)
+
+
+def _the_same_ct(cohort: Path, run: Path) -> None:
+    for name in ("ct", "lungs", "infection"):
+        shutil.copy(cohort / "phantom-0004" / f"{name}.nii.gz", cohort / "phantom-0003" / f"{name}.nii.gz")
 
 
 def _gone(cohort: Path, run: Path) -> None:
@@ -147,6 +153,7 @@ def _patient_in_two_folds(cohort: Path, run: Path) -> None:
     ("change", "cause"),
     [
         (_other_ct, "of phantom-0003 have changed since the run was begun"),
+        (_the_same_ct, "the cases phantom-0003 and phantom-0004 are the same CT, but of the patients patient-0003 and"),
         (_gone, "image phantom-0003/ct.nii.gz does not exist"),
         (_other_settings, "begun with epochs 1, not 2"),
         (_other_cohort, "cohort.csv has changed since the run was begun"),

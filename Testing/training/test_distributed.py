@@ -43,6 +43,7 @@ def _work(rank: int, size: int, folder: Path, port: int) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     with joined(CPU) as (team, device):
         assert (team.rank, team.size, device) == (rank, size, CPU)
+        assert team.told(7 + rank, device) == 7
         torch.save(_stepped(_trainer(folder, team)), folder / f"rank-{rank}.pt")
 
 

@@ -1,14 +1,19 @@
 """The trainer learns, is repeatable, and gradients do not depend on how a batch is cut."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.cohort import Case, write_cohort_csv
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.network.precision import exact
+from DualSamplingCOVIDLib.training.cross_validation import repeatable
 from DualSamplingCOVIDLib.training.fit import Settings, Trainer, predict
 from DualSamplingCOVIDLib.training.prepared import PreparedCase, PreparedDataset
 
@@ -75,6 +80,45 @@ def test_predictions_come_in_the_order_of_the_cases(tmp_path: Path) -> None:
     together = predict(trainer.network, dataset, 4, CPU)
     alone = [float(predict(trainer.network, PreparedDataset([case]), 1, CPU)) for case in dataset.cases]
     assert together.tolist() == pytest.approx(alone, abs=1e-5)
+
+
+def _flags() -> tuple[bool, ...]:
+    cudnn = torch.backends.cudnn
+    return cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
+
+
+def test_predictions_are_computed_in_whole_float32_whatever_the_training_is(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path, 4, 3)
+    trainer = Trainer(Settings(**SETTINGS), dataset, dataset, CutOffs(), CPU)
+    seen: list[tuple[bool, ...]] = []
+    trainer.network.register_forward_hook(lambda *_: seen.append(_flags()))
+    with repeatable(torch.device("cuda"), 0):
+        assert _flags() == (True, True, False, True)
+        predict(trainer.network, dataset, 2, CPU)
+        assert _flags() == (True, True, False, True)
+    assert seen == [(True, False, True, False)] * 2
+    with exact():
+        assert _flags() == seen[0]
+
+
+def test_a_gpu_without_room_ends_a_fit_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready = _dataset(tmp_path, 8, 1).cases
+    ready = [dataclasses.replace(case, split=("train", "validation")[n // 4]) for n, case in enumerate(ready)]
+    ready = [dataclasses.replace(case, ratio=0.01 * (n + 1)) for n, case in enumerate(ready)]
+    cases = [Case(case.case_id, case.case_id, case.file, case.label, split=case.split) for case in ready]
+    write_cohort_csv(tmp_path / "cohort.csv", cases)
+
+    def step(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("DualSamplingCOVIDLib.training.prepared.prepare_cohort", lambda *_: ready)
+    monkeypatch.setattr(Trainer, "step", step)
+    arguments = ["fit", str(tmp_path / "cohort.csv"), "--output", str(tmp_path / "out"), "--width", "2"]
+    assert main([*arguments, "--device", "cpu", "--progress", "none"]) == 5
+    expected = "error: the fit: GPU memory ran out; take a smaller --width, or a larger --shrink\n"
+    assert capsys.readouterr().err == expected and not (tmp_path / "out").exists()
 
 
 def test_one_class_alone_cannot_be_learned(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """`cross-validate COHORT --output RUN`: train every model of the method in every fold, resumable at any point.
 
-Several GPUs or machines: `torchrun --nproc-per-node N -m DualSamplingCOVIDLib cross-validate ...`. Folds are
-independent: `--fold K --resume` on as many machines as there are, once one has begun the run.
+Several GPUs: `torchrun --nproc-per-node N -m DualSamplingCOVIDLib cross-validate ...`. Several machines that see RUN:
+`--resume` on each, once one has begun it; each takes the models that nobody has.
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -60,11 +61,16 @@ def run(options: argparse.Namespace) -> None:
         print("tensorboard is not installed: steps.jsonl and epochs.jsonl alone are written", file=sys.stderr)
     with joined(choose_device(options.device)) as (team, device):
         progress = options.progress if team.leads else silent
+
+        def say(line: str) -> None:
+            reporter.say(progress, line)
+
         if team.leads:
-            begin(options.cohort, options.output, config, progress)
+            begin(options.cohort, options.output, config, progress, device.type, say)
         team.wait()
         if device.type == "cpu":
             keep_freed_memory()
         folds = range(config.folds) if options.fold is None else [options.fold]
-        train_models(load_run(options.output), folds, device, team, progress)
+        run = dataclasses.replace(load_run(options.output), config=config)  # with the settings of this machine
+        train_models(run, folds, device, team, progress, say)
         progress("done", 1.0)

@@ -44,13 +44,16 @@ def run(options: argparse.Namespace) -> None:
     from ..evaluation.strata import fit_cut_offs
     from ..preprocessing import GridSpec
     from ..training.fit import Settings, Trainer
+    from ..training.memory import gpu_memory_named
     from ..training.prepared import PreparedDataset, prepare_cohort
+    from ..training.provenance import check_lungs_of_both_classes
 
     if importlib.util.find_spec("sklearn") is None:
         raise InputError("fit needs the package scikit-learn: pip install 'dual-sampling-covid[training]'")
     progress = options.progress
     output.check(options.output, options.overwrite, options.cohort)
-    back_end = segmenter(options.segmenter)
+    device = choose_device(options.device)
+    back_end = segmenter(options.segmenter, device.type)
     settings = Settings(
         sampling=options.sampling,
         kind=options.kind,
@@ -67,15 +70,17 @@ def run(options: argparse.Namespace) -> None:
     for split in SPLITS:
         if {case.label for case in cases if case.split == split} != {COVID, CAP}:
             raise InputError(f"{options.cohort}: the split {split!r} needs cases of both classes, {COVID} and {CAP}")
+    check_lungs_of_both_classes(options.cohort, [case for case in cases if case.split in SPLITS])
     with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
-        prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress)
+        prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress, device.type)
         parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in SPLITS]
         try:
             cut_offs = fit_cut_offs(parts[0].ratios)
         except ValueError as error:
             raise InputError(f"{options.cohort}: {error}") from None
-        trainer = Trainer(settings, parts[0], parts[1], cut_offs, choose_device(options.device))
-        fitted = trainer.fit(progress)
+        with gpu_memory_named("the fit", "take a smaller --width, or a larger --shrink"):
+            trainer = Trainer(settings, parts[0], parts[1], cut_offs, device)
+            fitted = trainer.fit(progress)
         (folder / "weights.safetensors").write_bytes(safetensors.torch.save(fitted.state))
         record = {
             "settings": dataclasses.asdict(settings),

@@ -35,6 +35,17 @@ def close(progress: Progress) -> None:
         progress.close()
 
 
+def say(progress: Progress, line: str) -> None:
+    """Print a line on standard error, whatever the reporter shows at the moment."""
+    close(progress)
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def printable(line: str) -> str:
+    """Return a line without what would end it or steer a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
 def _json_line(stage: str, fraction: float) -> None:
     print(json.dumps({"stage": stage, "fraction": round(fraction, 4)}), flush=True)
 
@@ -76,3 +87,4 @@ class _Bar:
         """Leave the bar as it is and go on to the next line."""
         if self._bar is not None:
             self._bar.close()
+        self._stage, self._bar = "", None

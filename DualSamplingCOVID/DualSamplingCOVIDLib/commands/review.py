@@ -75,7 +75,7 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
     ct = read_ct(case.image)
     if config.masks == "segmenter":
         case = dataclasses.replace(case, lungs=None, infection=None)
-    segmentation = back_end(case, config.segmenter, ct.image).segment(ct.image, progress)
+    segmentation = back_end(case, config.segmenter, ct.image, device).segment(ct.image, progress)
     segmentation = dataclasses.replace(segmentation, segmenter=run.segmenter)
     findings = ct.findings + check_lungs(ct.image, segmentation.lungs, str(case.image))
     progress("preparing the network's input", 0.0)

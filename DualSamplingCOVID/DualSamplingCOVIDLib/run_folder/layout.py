@@ -7,6 +7,7 @@ predictions.csv, and result.json last.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -42,8 +43,13 @@ def model_folder(folder: Path, fold: int, model: str) -> Path:
 
 
 def is_finished(folder: Path, fold: int, model: str) -> bool:
-    """Whether a model of a fold is trained: its result.json appears last."""
-    return (model_folder(folder, fold, model) / RESULT).is_file()
+    """Whether a model of a fold is trained: its result.json, which appears last, is whole, and so are predictions."""
+    place = model_folder(folder, fold, model)
+    try:
+        json.loads((place / RESULT).read_text(encoding="utf-8"))
+        return (place / PREDICTIONS).stat().st_size > 0
+    except (OSError, ValueError):
+        return False
 
 
 class Epoch(NamedTuple):

@@ -15,7 +15,7 @@ from .nnunet import NNUNet
 from .protocol import Segmenter
 from .threshold import ThresholdSegmenter
 from .totalsegmentator import TotalSegmentator
-from .vbnet import VBNetSegmenter
+from .vbnet import VBNetSegmenter, shipped
 
 __all__ = [
     "CHOICES",
@@ -24,17 +24,19 @@ __all__ = [
     "Segmenter",
     "ThresholdSegmenter",
     "VBNetSegmenter",
+    "folder_of",
+    "is_network",
     "name_for",
     "segmenter",
 ]
 
-_NETWORKS: dict[str, Callable[[str | None], LabelNetwork]] = {
+_NETWORKS: dict[str, Callable[[str | None, str], LabelNetwork]] = {
     "lungmask": Lungmask,
     "totalsegmentator": TotalSegmentator,
     "nnunet": NNUNet,
     "monai": MonaiBundle,
 }
-"""Those of other packages, made of what stands behind the colon; the default segmenter finds what they do not."""
+"""Those of other packages, made of what stands behind the colon and a device; the default segmenter finds the rest."""
 
 DEFAULT = "threshold"
 """Who segments where nobody says, and no bundle learned with another."""
@@ -57,8 +59,25 @@ def name_for(card: SegmenterCard) -> str:
     return card.name if card.name in ("vbnet", "threshold") else DEFAULT
 
 
-def segmenter(name: str) -> Segmenter:
+def is_network(name: str) -> bool:
+    """Whether networks segment here, which take a GPU where there is one."""
+    return name.partition(":")[0] != "threshold"
+
+
+def folder_of(name: str) -> Path | None:
+    """Return the folder that a named segmenter was read from; None where no folder makes it what it is."""
+    kind, _, argument = name.partition(":")
+    if argument:
+        return Path(argument)
+    return shipped() if kind == "vbnet" else None
+
+
+def segmenter(name: str, device: str = "auto") -> Segmenter:
     """Return the segmenter called `name`, one of `CHOICES`.
+
+    Args:
+        name: which.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``, for networks.
 
     Raises:
         InputError: there is none of that name, or what it needs is missing.
@@ -66,9 +85,9 @@ def segmenter(name: str) -> Segmenter:
     """
     kind, colon, argument = name.partition(":")
     if kind in _NETWORKS:
-        return NetworkSegmenter(_NETWORKS[kind](argument or None), segmenter(DEFAULT))
+        return NetworkSegmenter(_NETWORKS[kind](argument or None, device), segmenter(DEFAULT))
     if kind == "vbnet":
-        return VBNetSegmenter(Path(argument) if argument else None)
+        return VBNetSegmenter(Path(argument) if argument else None, device)
     if kind != "threshold":
         raise InputError(f"unknown segmenter {name!r}: choose one of {', '.join(CHOICES)}")
     if colon:

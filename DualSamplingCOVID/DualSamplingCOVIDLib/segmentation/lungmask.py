@@ -24,16 +24,17 @@ class Lungmask:
 
     labels = Labels(right=frozenset({1}), left=frozenset({2}))
 
-    def __init__(self, model: str | None = None) -> None:
+    def __init__(self, model: str | None = None, device: str = "auto") -> None:
         """Choose a model.
 
         Args:
             model: ``R231`` (the default), ``R231CovidWeb``, or a file of weights of the same network.
+            device: ``"cpu"``, or any other where the package takes a GPU if there is one.
 
         Raises:
             InputError: there is no such model or file, or the package is missing.
         """
-        self._model = model or MODELS[0]
+        self._model, self._on_cpu = model or MODELS[0], device == "cpu"
         self._weights = None if self._model in MODELS else Path(self._model)
         if self._weights is not None and not self._weights.is_file():
             raise InputError(f"{model}: no such file of weights, and lungmask's models are {' and '.join(MODELS)}")
@@ -52,7 +53,8 @@ class Lungmask:
 
             weights = None if self._weights is None else str(self._weights)
             name = MODELS[0] if self._weights is not None else self._model
-            found = LMInferer(modelname=name, modelpath=weights, tqdm_disable=True).apply(upright)
+            network = LMInferer(modelname=name, modelpath=weights, force_cpu=self._on_cpu, tqdm_disable=True)
+            found = network.apply(upright)
             labels = sitk.GetImageFromArray(found)
             labels.CopyInformation(upright)
         if found.max(initial=0) > 2:

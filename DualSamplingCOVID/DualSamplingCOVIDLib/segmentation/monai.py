@@ -21,21 +21,25 @@ class MonaiBundle:
     The bundle runs as its authors run it (`monai.bundle run`): `ConfigParser` evaluates ``initialize`` and ``run``.
     Only what is read and written is replaced, by the names that the Model Zoo's bundles use: ``bundle_root``,
     ``dataset#data`` (the CT as NIfTI in a temporary folder) and ``output_dir`` (another one, where ``SaveImaged`` puts
-    the label map). The label map's own geometry tells where it lies. Labels are read off the names in
-    ``network_data_format.outputs.*.channel_def``.
+    the label map), and ``device`` where the CPU is asked for. The label map's own geometry tells where it lies. Labels
+    are read off the names in ``network_data_format.outputs.*.channel_def``.
 
     A bundle's configuration is evaluated as Python: it can run code. Use bundles that you trust.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: str | None = None, device: str = "auto") -> None:
         """Read what a bundle says of itself; its weights wait for `predict`.
+
+        Args:
+            folder: the bundle.
+            device: ``"cpu"``, or any other where the bundle's own choice stands.
 
         Raises:
             InputError: it is no bundle with channels that mean something, or the package is missing.
         """
         if not folder:
             raise InputError("the segmenter monai needs a bundle folder: monai:FOLDER")
-        self._folder = Path(folder)
+        self._folder, self._on_cpu = Path(folder), device == "cpu"
         if not self._folder.is_dir():
             raise InputError(f"{folder}: no such folder, where the segmenter monai expected a bundle")
         self._metadata = self._folder / "configs" / "metadata.json"
@@ -71,6 +75,8 @@ class MonaiBundle:
             }
             if "dataloader" in parser:
                 changes["dataloader#num_workers"] = 0
+            if self._on_cpu and "device" in parser:
+                changes["device"] = "$torch.device('cpu')"
             parser.update(changes)
             for step in ("initialize", "run"):
                 if step in parser:

@@ -28,15 +28,19 @@ class NNUNet:
     that you trust.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: str | None = None, device: str = "auto") -> None:
         """Read what a model folder says of itself; its weights wait for `predict`.
+
+        Args:
+            folder: the model folder.
+            device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
         Raises:
             InputError: it is no model folder for a CT with labels that mean something, or the package is missing.
         """
         if not folder:
             raise InputError("the segmenter nnunet needs a trained model folder: nnunet:FOLDER")
-        self._folder = Path(folder)
+        self._folder, self._device = Path(folder), device
         if not self._folder.is_dir():
             raise InputError(f"{folder}: no such folder, where the segmenter nnunet expected a trained model")
         dataset = foreign.read_json(self._folder / "dataset.json", "nnunet")
@@ -61,7 +65,7 @@ class NNUNet:
             import torch
             from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            device = torch.device("cuda" if self._device != "cpu" and torch.cuda.is_available() else "cpu")
             predictor = nnUNetPredictor(device=device, allow_tqdm=False)
             predictor.initialize_from_trained_model_folder(str(self._folder), self._folds, self._checkpoint)
             volume = sitk.GetArrayFromImage(ordered).astype(np.float32)[None]

@@ -32,14 +32,19 @@ class TotalSegmentator:
     name = "TotalSegmentator total"
     labels = Labels.named({name: value for value, name in LOBES.items()})
 
-    def __init__(self, argument: str | None = None) -> None:
+    def __init__(self, argument: str | None = None, device: str = "auto") -> None:
         """Look for the package.
+
+        Args:
+            argument: there is none.
+            device: ``"cpu"``, or any other where the package takes a GPU if there is one.
 
         Raises:
             InputError: it is missing, or an argument was given.
         """
         if argument:
             raise InputError(f"the segmenter totalsegmentator takes no argument, got {argument!r}")
+        self._device = "cpu" if device == "cpu" else "gpu"
         self.version = foreign.require("totalsegmentator", "totalsegmentator", "TotalSegmentator")
 
     def predict(self, ct: sitk.Image) -> sitk.Image:
@@ -54,7 +59,10 @@ class TotalSegmentator:
                 raise InputError("the segmenter totalsegmentator numbers its lobes otherwise: version 2 is needed")
             volume = np.ascontiguousarray(sitk.GetArrayViewFromImage(ct).T)
             image = Nifti1Image(volume, affine(ct), dtype=volume.dtype)
-            found = totalsegmentator(image, None, ml=True, task="total", roi_subset=list(LOBES.values()), quiet=True)
+            lobes = list(LOBES.values())
+            found = totalsegmentator(
+                image, None, ml=True, task="total", roi_subset=lobes, quiet=True, device=self._device
+            )
             return _from_nifti(np.asanyarray(found.dataobj), found.affine)
 
 

@@ -63,8 +63,9 @@ class VBNetSegmenter:
         Raises:
             BundleError: the folder is missing, altered or of another architecture.
         """
-        self._trained = trained.load(folder or _shipped())
+        self._trained = trained.load(folder or shipped())
         self._device = device
+        self._loaded: tuple[VBNet, VBNet] | None = None
 
     @property
     def card(self) -> SegmenterCard:
@@ -90,6 +91,12 @@ class VBNetSegmenter:
         return Segmentation(right, left, infection, self.card)
 
     def _networks(self) -> tuple[VBNet, VBNet]:
+        """Both networks on their device; read with the first CT and kept for the next."""
+        if self._loaded is None:
+            self._loaded = self._read()
+        return self._loaded
+
+    def _read(self) -> tuple[VBNet, VBNet]:
         import torch
 
         from ..network.vbnet import VBNet, quickened
@@ -104,7 +111,12 @@ class VBNetSegmenter:
         return networks[0], networks[1]
 
 
-def _shipped() -> Path:
+def shipped() -> Path:
+    """Return the folder of the networks that ship.
+
+    Raises:
+        BundleError: none ships with this version.
+    """
     try:
         return resources.path(SHIPPED)
     except FileNotFoundError as error:

@@ -13,37 +13,72 @@ from ..cohort import NORMAL, Case, check_cohort
 from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
-from ..progress import Progress, silent
+from ..progress import Progress, Say, silent, unsaid
 from ..run_folder import CONFIG, RUN, SCHEMA, TEST, RunCase, read_begun
 from ..segmentation import segmenter
 from ..storage import sha256, write_text
 from .config import Config, read_config
 from .folds import make_folds
-from .prepared import PreparedCase, prepare_cohort
+from .prepared import PreparedCase, prepare_cohort, same_ct_notes
+from .provenance import check_lungs_of_both_classes, mask_notes
 from .run import TrainingRun, load_run, write_cases, write_json
+from .settings import OF_THE_MACHINE
+
+LEAST_NORMALS = 20
+"""So many cases of normal lungs are needed to refit the detection limit: of fewer, one alone would make it."""
 
 
-def begin(cohort: Path, folder: Path, config: Config, progress: Progress = silent) -> TrainingRun:
+def begin(
+    cohort: Path,
+    folder: Path,
+    config: Config,
+    progress: Progress = silent,
+    device: str = "auto",
+    say: Say = unsaid,
+) -> TrainingRun:
     """Check the cohort and begin a run in `folder`, or go on with what is begun there.
 
+    Args:
+        cohort: cohort.csv.
+        folder: the run folder.
+        config: the settings; those of the machine may be others than the run was begun with.
+        progress: told how many cases are prepared.
+        device: where the segmenter computes.
+        say: told what a person should know when the run begins.
+
     Raises:
-        InputError: the cohort or the segmenter cannot be used, the cases are too few for the folds, or the folder's run
-            is of another cohort, of other settings, or of CTs that have changed since.
+        InputError: the cohort or the segmenter cannot be used, the cases are too few for the folds, whose lungs they
+            are would tell the class, or the folder's run is of another cohort, of other settings, or of CTs that have
+            changed since.
     """
     given = cases = check_cohort(cohort)
     digest = sha256(cohort)
     segmenter(config.segmenter)  # before anything is written
     _check_begun(folder, config, cohort, digest)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CONFIG, config.to_toml())
     if config.masks == "segmenter":
         cases = tuple(replace(case, lungs=None, infection=None) for case in cases)
-    prepared = prepare_cohort(cases, config.grid, config.segmenter, folder / "cache", progress)
+    usable = [case for case in cases if case.label in (COVID, CAP)]
     if not (folder / RUN).exists():
-        _write_run(folder, config, cohort, digest, given, prepared)
-    run = load_run(folder)
+        check_lungs_of_both_classes(cohort, [case for case in usable if case.split != TEST])
+        say(_held_out(sum(case.split == TEST for case in usable)))
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / CONFIG).exists():
+        write_text(folder / CONFIG, config.to_toml())
+    prepared = prepare_cohort(cases, config.grid, config.segmenter, folder / "cache", progress, device)
+    if not (folder / RUN).exists():
+        notes = mask_notes(usable) + same_ct_notes(prepared)
+        for note in notes:
+            say(f"warning: {note}")
+        _write_run(folder, config, cohort, digest, given, prepared, notes, say)
+    run = replace(load_run(folder), config=config)
     _check_unchanged(run, prepared)
     return run
+
+
+def _held_out(cases: int) -> str:
+    if cases == 1:
+        return "1 case is held out for the test"
+    return f"{cases or 'no'} cases are held out for the test"
 
 
 def _check_begun(folder: Path, config: Config, cohort: Path, digest: str) -> None:
@@ -53,7 +88,11 @@ def _check_begun(folder: Path, config: Config, cohort: Path, digest: str) -> Non
             raise InputError(f"{folder}: exists and holds no run of cross-validate; choose another folder")
         return
     before, now = read_config(folder / CONFIG).values(), config.values()
-    changed = [f"{key} {before[key]}, not {now[key]}" for key in before if before[key] != now[key]]
+    changed = [
+        f"{key} {before[key]}, not {now[key]}"
+        for key in before
+        if before[key] != now[key] and key not in OF_THE_MACHINE
+    ]
     if changed:
         raise InputError(f"{folder}: the run was begun with {'; '.join(changed)}; choose another folder")
     if (folder / RUN).exists() and read_begun(folder).cohort_sha256 != digest:
@@ -61,7 +100,14 @@ def _check_begun(folder: Path, config: Config, cohort: Path, digest: str) -> Non
 
 
 def _write_run(
-    folder: Path, config: Config, cohort: Path, digest: str, cases: Sequence[Case], prepared: Sequence[PreparedCase]
+    folder: Path,
+    config: Config,
+    cohort: Path,
+    digest: str,
+    cases: Sequence[Case],
+    prepared: Sequence[PreparedCase],
+    notes: Sequence[str],
+    say: Say,
 ) -> None:
     """Refit the segmenter's cut-offs, make the folds, and write cases.csv, then run.json."""
     usable = [(case, ready) for case, ready in zip(cases, prepared, strict=True) if case.label in (COVID, CAP)]
@@ -75,7 +121,13 @@ def _write_run(
     strata = [cut_offs.stratum(ready.ratio) for _, ready in learning]
     patients, labels = [case.patient_id for case, _ in learning], [case.label for case, _ in learning]
     folds = iter(make_folds(patients, labels, strata, config.folds, config.seed))
-    normals = [r.ratio for c, r in zip(cases, prepared, strict=True) if c.label == NORMAL and c.split != TEST]
+    card, normals = _card(
+        config,
+        [ready for _, ready in learning],
+        [ready for ready in prepared if ready.label == NORMAL and ready.split != TEST],
+        cut_offs,
+        say,
+    )
     rows = [
         RunCase(
             case_id=case.case_id,
@@ -101,24 +153,48 @@ def _write_run(
         "software": dict(software()),
         "cohort_sha256": digest,
         "grid": {"shape_kji": list(config.grid_shape), "spacing_xyz": list(config.grid_spacing)},
-        "segmenter": asdict(_card(config, [ready for _, ready in learning], normals, cut_offs)),
+        "segmenter": asdict(card),
+        "detection_limit_normals": normals,
         "models": list(config.models),
         "folds": config.folds,
+        "notes": list(notes),
     }
     write_json(folder / RUN, about)
 
 
 def _card(
-    config: Config, learning: Sequence[PreparedCase], normals: Sequence[float], cut_offs: CutOffs
-) -> SegmenterCard:
-    """Return the card of whose masks the run learned from, with cut-offs (and, of normal lungs, the limit) refitted."""
+    config: Config,
+    learning: Sequence[PreparedCase],
+    normals: Sequence[PreparedCase],
+    cut_offs: CutOffs,
+    say: Say,
+) -> tuple[SegmenterCard, int]:
+    """Return the card of whose masks the run learned from, with cut-offs (and, of normal lungs, the limit) refitted.
+
+    The number is that of the normal cases that the limit was refitted on: those with masks of the same segmenter, 0
+    where they are fewer than `LEAST_NORMALS` and its own limit stands.
+    """
     cards = {(c.segmenter.name, c.segmenter.version): c.segmenter for c in learning if c.segmenter is not None}
     back_end = segmenter(config.segmenter).card
     card = next(iter(cards.values()), back_end)
     if len(cards) > 1:
         card = replace(back_end, name=" and ".join(sorted(name for name, _ in cards)))
-    found = float(np.percentile(normals, 95)) if normals else 0.0
-    return replace(card, cut_offs=cut_offs, detection_limit=max(card.detection_limit, found))
+    card = replace(card, cut_offs=cut_offs)
+    ratios = [
+        case.ratio
+        for case in normals
+        if case.segmenter is not None and (case.segmenter.name, case.segmenter.version) == (card.name, card.version)
+    ]
+    whose = f"{len(ratios)} of {len(normals)} normal cases have masks of {card.name} {card.version}"
+    if len(ratios) < LEAST_NORMALS:
+        if normals:
+            say(
+                f"the detection limit stays {card.detection_limit:.4g}: {whose}, {LEAST_NORMALS} are needed to refit it"
+            )
+        return card, 0
+    limit = max(card.detection_limit, float(np.percentile(ratios, 95)))
+    say(f"the detection limit is {limit:.4g}, refitted: {whose}")
+    return replace(card, detection_limit=limit), len(ratios)
 
 
 def _check_unchanged(run: TrainingRun, prepared: Sequence[PreparedCase]) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,21 +14,35 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..errors import ResourceError
-from ..progress import Progress, silent
+from ..progress import Progress, Say, silent, unsaid
 from ..run_folder import PREDICTION_COLUMNS, PREDICTIONS, RESULT, TEST, VALIDATION, WEIGHTS
 from ..storage import write_text, write_whole
+from .claims import CLAIM, Claim, Unreadable, claimed
 from .distributed import ALONE, Team
 from .fit import Fitted, predict
+from .memory import gpu_memory_named
 from .prepared import PreparedDataset
 from .recorded import RecordedTrainer
 from .run import TrainingRun, write_json
 
+_FREE, _FINISHED, _HELD = range(3)
+"""How a model stands, as rank 0 tells the others."""
+
+Job = tuple[int, str]
+"""Fold and model."""
+
 
 def train_models(
-    run: TrainingRun, folds: Sequence[int], device: torch.device, team: Team = ALONE, progress: Progress = silent
+    run: TrainingRun,
+    folds: Sequence[int],
+    device: torch.device,
+    team: Team = ALONE,
+    progress: Progress = silent,
+    say: Say = unsaid,
 ) -> None:
     """Train every model of these folds that is not finished; each leaves weights, predictions and result.json.
+
+    A model that another process has claimed is left to it; several computers share a run in this way.
 
     Args:
         run: what was begun.
@@ -36,24 +50,64 @@ def train_models(
         device: where to compute.
         team: the processes that train together.
         progress: told each model's share; its name says how long the rest may take.
+        say: told which models others have.
 
     Raises:
         InputError: a checkpoint or a prepared case cannot be read.
         ResourceError: memory or disk ran out; what was finished stays.
     """
     jobs = [(fold, model) for fold in folds for model in run.config.models]
-    left = [job for job in jobs if not run.is_finished(*job)]
-    team.wait()
+    others: dict[Job, Claim | Unreadable] = {}
     took: list[float] = []
+    waiting = jobs
+    team.wait()
     with repeatable(device, run.config.threads):
-        for fold, model in left:
-            name = f"model {jobs.index((fold, model)) + 1} of {len(jobs)}: fold {fold} {model}"
-            if took:
-                name += f", {_duration((len(left) - len(took)) * sum(took) / len(took))} left"
-            since = time.perf_counter()
-            train_model(run, fold, model, device, team, progress, name)
-            took.append(time.perf_counter() - since)
-            team.wait()
+        while waiting:  # again while others may have given up what was theirs
+            held, trained = [], len(took)
+            for job in waiting:
+                leads = team.leads and not run.is_finished(*job)
+                with claimed(run.model_folder(*job)) if leads else nullcontext() as other:
+                    state = team.told(_state(run, job, other), device)
+                    if state == _HELD:
+                        held.append(job)
+                        if other is not None and job not in others:
+                            others[job] = other
+                            say(_skipped(run, job, other))
+                    if state == _FREE:
+                        since = time.perf_counter()
+                        train_model(run, *job, device, team, progress, _name(run, job, jobs, took))
+                        took.append(time.perf_counter() - since)
+                    team.wait()
+            waiting = held if len(took) > trained else []
+    left = [f"{_called(job)} ({other})" for job, other in others.items() if not run.is_finished(*job)]
+    if left:
+        say(f"in the hands of others: {'; '.join(left)}; when they have ended, --resume goes on with what is left")
+
+
+def _state(run: TrainingRun, job: Job, other: Claim | Unreadable | None) -> int:
+    """How a model stands by now: whoever had the claim before may just have finished it."""
+    if run.is_finished(*job):
+        return _FINISHED
+    return _FREE if other is None else _HELD
+
+
+def _called(job: Job) -> str:
+    fold, model = job
+    return f"fold {fold} {model}"
+
+
+def _skipped(run: TrainingRun, job: Job, other: Claim | Unreadable) -> str:
+    file = run.model_folder(*job) / CLAIM
+    return f"{_called(job)} is left to {other}; if nothing works on it any more, delete {file}"
+
+
+def _name(run: TrainingRun, job: Job, jobs: Sequence[Job], took: Sequence[float]) -> str:
+    """Return what a fit is called, with the time left at the pace so far."""
+    name = f"model {jobs.index(job) + 1} of {len(jobs)}: {_called(job)}"
+    if not took:
+        return name
+    left = sum(not run.is_finished(*other) for other in jobs)
+    return f"{name}, {_duration(left * sum(took) / len(took))} left"
 
 
 def train_model(
@@ -63,7 +117,7 @@ def train_model(
     folder = run.model_folder(fold, model)
     settings = run.config.settings(model, fold)
     training, validation, test = (PreparedDataset(cases) for cases in run.split(fold))
-    try:
+    with gpu_memory_named(name, "take a smaller micro_batch"):
         trainer = RecordedTrainer(
             folder, name, settings, training, validation, run.segmenter.cut_offs, device, team=team
         )
@@ -73,8 +127,6 @@ def train_model(
             trainer.close()
         if team.leads:
             _finish(trainer, fitted, folder, {VALIDATION: validation, TEST: test})
-    except torch.OutOfMemoryError:
-        raise ResourceError(f"{name}: GPU memory ran out; take a smaller micro_batch") from None
 
 
 def _finish(trainer: RecordedTrainer, fitted: Fitted, folder: Path, sets: dict[str, PreparedDataset]) -> None:

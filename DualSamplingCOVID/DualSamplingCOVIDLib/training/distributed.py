@@ -64,6 +64,14 @@ class Team:
             for buffer in network.buffers():
                 distributed.broadcast(buffer, 0)
 
+    def told(self, number: int, device: torch.device) -> int:
+        """Return rank 0's number: what one process alone can know is decided by it."""
+        if self.size == 1:
+            return number
+        value = torch.tensor([number], device=device)
+        distributed.broadcast(value, 0)
+        return int(value)
+
     def wait(self) -> None:
         """Go on when all are here."""
         if self.size > 1:

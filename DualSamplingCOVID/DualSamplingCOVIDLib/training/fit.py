@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from ..diagnosis import CutOffs
 from ..errors import InputError
 from ..network.attention import STRIDE
+from ..network.precision import exact
 from ..network.resnet import Output, ResNet34
 from ..progress import Progress, silent
 from ..run_folder import Epoch
@@ -266,13 +267,14 @@ class Trainer:
 
 @torch.no_grad()
 def predict(network: ResNet34, dataset: PreparedDataset, batch: int, device: torch.device, workers: int = 0) -> Tensor:
-    """Return the logits [N] (float64, on the CPU) of a dataset in its own order, computed in float32."""
+    """Return the logits [N] (float64, on the CPU) of a dataset in its own order, computed in float32 as `ask` does."""
     network.eval()
     parts = [range(i, min(i + batch, len(dataset))) for i in range(0, len(dataset), batch)]
     logits = [torch.empty(0, device=device)]
-    for images, masks, _ in load(dataset, parts, device, workers):
-        images, _ = as_shares(images.to(device, non_blocking=True), masks)
-        logits.append(network(images.contiguous(memory_format=torch.channels_last_3d)).logit)
+    with exact():
+        for images, masks, _ in load(dataset, parts, device, workers):
+            images, _ = as_shares(images.to(device, non_blocking=True), masks)
+            logits.append(network(images.contiguous(memory_format=torch.channels_last_3d)).logit)
     return torch.cat(logits).double().cpu()
 
 

@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,11 +26,14 @@ from ..parallel import spread
 from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
 from ..run_folder.volume import FULL_SHARE
-from ..segmentation import GivenMasks, Segmenter, segmenter
+from ..segmentation import GivenMasks, Segmenter, folder_of, is_network, segmenter
 from ..storage import sha256, write_text, write_whole
+from ..weights import METADATA
 
 PREPARATION = 1
 """Goes up whenever the same CT and masks are made ready in another way; what was cached before is then not used."""
+_OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
+"""What Windows leaves in a folder that was looked at; macOS and others leave files whose names begin with a dot."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class PreparedCase:
     """One case on the network grid.
 
     `file` holds image (float16 [k,j,i] in [0,1]), infection and lungs (uint8 shares, 255 = all of a voxel). `ratio` is
-    the infection ratio on the CT's own grid, in the masks of `segmenter` (None where it is not known).
+    the infection ratio on the CT's own grid, in the masks of `segmenter` (None where it is not known). `content` is the
+    digest of the CT's bytes, empty where it is not known.
     """
 
     case_id: str
@@ -48,6 +52,7 @@ class PreparedCase:
     ratio: float
     file: Path
     segmenter: SegmenterCard | None = None
+    content: str = ""
 
 
 class HasMasks(Protocol):
@@ -63,21 +68,61 @@ class HasMasks(Protocol):
 
 
 def prepare_cohort(
-    cases: Sequence[Case], spec: GridSpec, segmenter_name: str, folder: Path, progress: Progress = silent
+    cases: Sequence[Case],
+    spec: GridSpec,
+    segmenter_name: str,
+    folder: Path,
+    progress: Progress = silent,
+    device: str = "auto",
 ) -> list[PreparedCase]:
     """Segment and preprocess every case once, in parallel; what `folder` holds of the same content is reused.
 
     Masks that the cohort names replace the segmenter's. Content is the bytes of the CT and its masks; files whose name,
     size and time of change are those of the last run are not read again. Grid, segmenter and `PREPARATION` count too.
 
+    Args:
+        cases: which CTs.
+        spec: the network's grid.
+        segmenter_name: who finds the masks that the cohort does not give.
+        folder: the cache.
+        progress: told how many cases are ready.
+        device: where the segmenter computes; on a GPU one process does all, as each would fill its memory anew.
+
     Raises:
-        InputError: a CT cannot be read.
+        InputError: a CT cannot be read, or two patients have the same.
         ResourceError: the disk is full; what was ready stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = {**asdict(spec), "segmenter": _identity(segmenter_name), "preparation": PREPARATION}
-    prepare_one = partial(_prepare, spec=spec, segmenter_name=segmenter_name, settings=settings, folder=folder)
-    return spread(prepare_one, cases, "preparing the cases", progress)
+    prepare_one = partial(
+        _prepare, spec=spec, segmenter_name=segmenter_name, settings=settings, folder=folder, device=device
+    )
+    on_gpu = is_network(segmenter_name) and device != "cpu" and torch.cuda.is_available()
+    prepared = spread(prepare_one, cases, "preparing the cases", progress, processes=1 if on_gpu else None)
+    for first, second in _same_cts(prepared):
+        if first.patient_id != second.patient_id:
+            raise InputError(
+                f"the cases {first.case_id} and {second.case_id} are the same CT, but of the patients "
+                f"{first.patient_id} and {second.patient_id}: leave one out, or networks are judged by what they know"
+            )
+    return prepared
+
+
+def same_ct_notes(prepared: Sequence[PreparedCase]) -> list[str]:
+    """Return a sentence for each case whose CT another case of the patient has, byte for byte."""
+    return [
+        f"The cases {first.case_id} and {second.case_id} (patient {first.patient_id}) are the same CT: it counts twice."
+        for first, second in _same_cts(prepared)
+    ]
+
+
+def _same_cts(prepared: Sequence[PreparedCase]) -> Iterator[tuple[PreparedCase, PreparedCase]]:
+    """Yield each case whose CT an earlier one has, after that."""
+    seen: dict[str, PreparedCase] = {}
+    for case in prepared:
+        first = seen.setdefault(case.content, case)
+        if case.content and first is not case:
+            yield first, case
 
 
 class StoredCases(Dataset[tuple[Tensor, Tensor, float]]):
@@ -135,21 +180,25 @@ class PreparedDataset(Dataset[tuple[Tensor, Tensor, float]]):
         return *as_shares(image, infection), label
 
 
-def _prepare(case: Case, spec: GridSpec, segmenter_name: str, settings: dict[str, Any], folder: Path) -> PreparedCase:
-    key = _key(case, settings, folder)
+def _prepare(
+    case: Case, spec: GridSpec, segmenter_name: str, settings: dict[str, Any], folder: Path, device: str
+) -> PreparedCase:
+    content = _content(case, folder)
+    key = hashlib.sha256(json.dumps([content, settings]).encode()).hexdigest()[:32]
     file, note = folder / f"{key}.npz", folder / f"{key}.json"
     if not (file.exists() and note.exists()):
-        ratio, card = _make(case, spec, segmenter_name, file)
+        ratio, card = _make(case, spec, segmenter_name, device, file)
         write_text(note, json.dumps({"ratio": ratio, "segmenter": asdict(card)}))
     found = json.loads(note.read_text(encoding="utf-8"))
     card = SegmenterCard(**{**found["segmenter"], "cut_offs": CutOffs(**found["segmenter"]["cut_offs"])})
-    return PreparedCase(case.case_id, case.patient_id, case.label, case.split, found["ratio"], file, card)
+    (_, digest), *_ = content
+    return PreparedCase(case.case_id, case.patient_id, case.label, case.split, found["ratio"], file, card, digest)
 
 
-def _make(case: Case, spec: GridSpec, segmenter_name: str, file: Path) -> tuple[float, SegmenterCard]:
+def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Path) -> tuple[float, SegmenterCard]:
     """Segment and preprocess one case into `file`; return its infection ratio and whose masks it is of."""
     ct = read_ct(case.image)
-    segmentation = back_end(case, segmenter_name, ct.image).segment(ct.image)
+    segmentation = back_end(case, segmenter_name, ct.image, device).segment(ct.image)
     check_lungs(ct.image, segmentation.lungs, str(case.image))
     ready = prepare(ct.image, segmentation.lungs, spec, segmentation.infection)
     assert ready.infection is not None
@@ -159,23 +208,31 @@ def _make(case: Case, spec: GridSpec, segmenter_name: str, file: Path) -> tuple[
     return segmentation.ratio, segmentation.segmenter
 
 
-def back_end(case: HasMasks, name: str, ct: sitk.Image) -> Segmenter:
+def back_end(case: HasMasks, name: str, ct: sitk.Image, device: str = "auto") -> Segmenter:
     """Return the segmenter, with the masks that the cohort gives in place of its own."""
     lungs, infection = (read_mask(path, ct) if path else None for path in (case.lungs, case.infection))
-    found = segmenter(name)
+    found = _segmenter(name, device)
     return GivenMasks(found, lungs, infection) if lungs is not None or infection is not None else found
+
+
+@cache
+def _segmenter(name: str, device: str) -> Segmenter:
+    """Return the segmenter, one a process: its weights are read once, not for every case."""
+    return segmenter(name, device)
 
 
 def _identity(name: str) -> list[str]:
     """What tells one segmenter from another: name, version, and what the folder behind it says of its weights."""
-    card = segmenter(name).card
-    metadata = Path(name.partition(":")[2]) / "metadata.json"
-    return [card.name, card.version, sha256(metadata) if metadata.is_file() else ""]
+    card, folder = segmenter(name).card, folder_of(name)
+    metadata = None if folder is None else folder / METADATA
+    return [card.name, card.version, sha256(metadata) if metadata is not None and metadata.is_file() else ""]
 
 
-def _key(case: Case, settings: dict[str, Any], folder: Path) -> str:
-    """Return the name under which the cache holds a case of this content and these settings."""
-    content = []
+def _content(case: Case, folder: Path) -> list[list[str]]:
+    """Return the digest of the CT and of each given mask, with its role; `folder` keeps them till the files change.
+
+    What it keeps names no file: folders and files of CTs are often called after their patients.
+    """
     note = folder / f"{case.case_id}.files.json"
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
@@ -184,31 +241,51 @@ def _key(case: Case, settings: dict[str, Any], folder: Path) -> str:
     read = {}
     for role, path in (("image", case.image), ("lungs", case.lungs), ("infection", case.infection)):
         if path is not None:
-            files = [list(part) for part in _files(path)]
-            same = known.get(role, {}).get("files") == files
-            read[role] = {"files": files, "sha256": known[role]["sha256"] if same else _digest(path)}
-            content.append([role, read[role]["sha256"]])
+            state = _state(path)
+            same = known.get(role, {}).get("state") == state
+            read[role] = {"state": state, "sha256": known[role]["sha256"] if same else _digest(path)}
     if read != known:
         write_text(note, json.dumps(read))
-    return hashlib.sha256(json.dumps([content, settings]).encode()).hexdigest()[:32]
+    return [[role, entry["sha256"]] for role, entry in read.items()]
 
 
-def _files(path: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of a file, or of all files of a folder."""
-    found = []
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+def _files(path: Path) -> list[Path]:
+    """Return a file, or all files of a folder in an order that is the same on every system; the system's own left out.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    if not path.is_dir():
+        return [path]
+    try:
+        found = [file for file in path.rglob("*") if not file.is_dir()]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    places = {file: file.relative_to(path).parts for file in found}
+    kept = [
+        file
+        for file, parts in places.items()
+        if file.name.lower() not in _OF_THE_SYSTEM and not any(part.startswith(".") for part in parts)
+    ]
+    return sorted(kept or found, key=places.__getitem__)
+
+
+def _state(path: Path) -> str:
+    """Return a digest of the names, sizes and times of change of a file, or of all files of a folder."""
+    digest = hashlib.sha256()
+    for file in _files(path):
         try:
             state = file.stat()
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror}") from None
-        if not file.is_dir():
-            found.append((str(file), state.st_size, state.st_mtime_ns))
-    return found
+        line = [os.path.abspath(file), state.st_size, state.st_mtime_ns]
+        digest.update(json.dumps(line).encode())
+    return digest.hexdigest()
 
 
 def _digest(path: Path) -> str:
     """Return the digest of a file's bytes, or of the names and bytes of all files of a folder."""
     digest = hashlib.sha256()
-    for name, _, _ in _files(path):
-        digest.update(f"{os.path.relpath(name, path)} {sha256(Path(name))}\n".encode())
+    for file in _files(path):
+        digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
     return digest.hexdigest()

@@ -16,9 +16,7 @@ from ..errors import InputError, ResourceError, is_full
 from ..run_folder import EPOCHS, STEPS
 from ..storage import write_text, write_whole
 from .fit import Step, Trainer
-
-_OF_THE_MACHINE = {"compile", "workers"}
-"""Settings that may change between an interruption and going on."""
+from .settings import OF_THE_MACHINE
 
 
 class Scalars:
@@ -73,8 +71,6 @@ class RecordedTrainer(Trainer):
         self.scalars: Scalars | None = None
         if self.team.leads:
             folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob(".*.partial*"):
-                left.unlink()
             _write_lines(folder / STEPS, self._steps_before())
             _write_lines(folder / EPOCHS, (json.dumps(epoch._asdict()) for epoch in self.history))
             self.scalars = Scalars(folder, self._place(self.epoch, 0))
@@ -134,8 +130,8 @@ class RecordedTrainer(Trainer):
         advice = "delete it to train this model anew"
         try:
             state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            settings = {key: value for key, value in state["settings"].items() if key not in _OF_THE_MACHINE}
-            same = settings == {k: v for k, v in asdict(self.settings).items() if k not in _OF_THE_MACHINE}
+            settings = {key: value for key, value in state["settings"].items() if key not in OF_THE_MACHINE}
+            same = settings == {k: v for k, v in asdict(self.settings).items() if k not in OF_THE_MACHINE}
             if same:
                 self.restore(state)
                 self.seconds = float(state["seconds"])

@@ -10,6 +10,8 @@ from .augmentation import AUGMENTATIONS
 SAMPLINGS = ("US", "SS")
 KINDS = ("attention", "baseline")
 SCHEDULES = ("steps", "one-cycle")
+OF_THE_MACHINE = frozenset({"threads", "workers", "compile"})
+"""Settings that may differ from one sitting to the next, and from one computer to another that shares the run."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""Files appear whole or not at all, whatever a scanner, another process or a power cut does meanwhile."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from DualSamplingCOVIDLib import storage
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def noted_replace(partial: Path, file: Path) -> None:
+        done.append("name")
+        replace(partial, file)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    storage.write_text(tmp_path / "a.txt", "whole")
+    assert done == ["file", "name", "folder"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"] and (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_a_name_that_somebody_holds_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+    replace = os.replace
+
+    def held(partial: Path, file: Path) -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise PermissionError(13, "Access is denied")
+        replace(partial, file)
+
+    monkeypatch.setattr(os, "replace", held)
+    storage.write_text(tmp_path / "a.txt", "whole")
+    assert len(tries) == 4 and (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_a_name_that_stays_held_is_an_error_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(partial: Path, file: Path) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    (tmp_path / "a.txt").write_text("old")
+    monkeypatch.setattr(os, "replace", held)
+    monkeypatch.setattr(storage, "PATIENCE_SECONDS", 0.2)
+    with pytest.raises(PermissionError):
+        storage.write_text(tmp_path / "a.txt", "new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "old"}
+
+
+def test_partial_files_are_named_after_their_process_and_others_are_left_alone(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def write(partial: Path) -> None:
+        seen.append(partial.name)
+        partial.write_bytes(b"")
+
+    storage.write_whole(tmp_path / "a.npz", write)
+    storage.write_whole(tmp_path / "a.npz", write)
+    assert seen[0] != seen[1]
+    for name in seen:
+        assert name.startswith(f".a.npz-{storage.process_name()}-") and name.endswith(".partial.npz")
+    names = [f".a.npz-{process}-0a1b.partial.npz" for process in ("living-1", "dead-2")]
+    for name in names:
+        (tmp_path / name).touch()
+    storage.remove_partials(tmp_path, "dead-2")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.npz", names[0]}
