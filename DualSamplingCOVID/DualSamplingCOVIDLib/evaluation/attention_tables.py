@@ -251,7 +251,7 @@ def median_cases(maps: Sequence[MapQuality], method: str = US, measure: str = "e
 
 
 def mean_interval(values: Sequence[float], patients: Sequence[str], resamples: int, seed: int) -> Interval:
-    """Return the mean of values [case] with the interval of `strata.patient_bootstrap`.
+    """Return the mean of values [case] with the interval of `bootstrap.patient_bootstrap`.
 
     One patient has no interval: resampling would make it as narrow as a point. Without values all is NaN.
     """
