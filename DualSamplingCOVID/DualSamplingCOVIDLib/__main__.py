@@ -10,7 +10,7 @@ from . import __version__
 from .errors import ResourceError, UserError, is_full
 
 CANCELLED = 130
-_OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "failed to map segment")
+_OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "out of memory", "failed to map segment")
 """What libraries say of it; the last is the system's loader, which found no room for a package."""
 CANCELLED_LINE = "cancelled: nothing was written"
 

@@ -69,6 +69,22 @@ def test_the_record_holds_every_number_and_no_nan(a_report: Path, an_evaluation:
     assert record["notice"] == "Research use only"
 
 
+def test_the_spread_as_a_warning_stands_beside_how_many_answers_were_wrong(
+    a_report: Path, an_evaluation: Evaluation
+) -> None:
+    wrong = sum(not one.right for one in an_evaluation.judged if one.case.set == "test")
+    assert an_evaluation.uncertainty is not None and an_evaluation.uncertainty.wrong == wrong > 0
+    table = (a_report / "tables" / "uncertainty.md").read_text(encoding="utf-8")
+    assert f"wrong answers, of which there are {wrong}, it has an AUC of {an_evaluation.uncertainty.warns:.3f}" in table
+    assert json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))["uncertainty"]["wrong"] == wrong
+
+
+def test_table_2_says_what_its_figures_were_chosen_and_fitted_on(a_report: Path) -> None:
+    note = (a_report / "tables" / "table2.md").read_text(encoding="utf-8").splitlines()[-1]
+    assert "best epoch was chosen on its validation fold, so the TV set's figures are optimistic" in note
+    assert "cut-offs of the infection ratio were fitted on the ratios of all folds" in note
+
+
 def test_without_attention_quality_nothing_stands_for_it(an_evaluation: Evaluation, tmp_path: Path) -> None:
     bare = evaluate(an_evaluation.run, resamples=20, permutations=20)
     report.write(tmp_path, bare)

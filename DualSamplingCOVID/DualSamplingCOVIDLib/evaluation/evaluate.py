@@ -20,6 +20,7 @@ from .calibration import Brier, ReliabilityBin, SpreadGroup
 from .cases import JudgedCase, judge
 from .comparisons import Comparison
 from .methods import DECISION, TITLES, CaseSet, case_sets
+from .metrics import THRESHOLD
 from .statistics import PERMUTATIONS
 from .tables import Row
 
@@ -51,9 +52,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """How the decision's fold models disagree on the test set, and whether that warns of mistakes."""
+    """How the decision's fold models disagree on the test set, and whether that warns of its `wrong` answers."""
 
     n: int
+    wrong: int
     models: int
     mean_spread: float
     warns: float
@@ -183,6 +185,7 @@ def _uncertainty(test: CaseSet) -> Uncertainty | None:
     p = test.probabilities[DECISION]
     return Uncertainty(
         n=len(test.cases),
+        wrong=int(np.sum((test.answer(DECISION) >= THRESHOLD) != test.is_covid)),
         models=len(p),
         mean_spread=float(np.mean(calibration.spread(p))),
         warns=calibration.spread_finds_errors(p, test.is_covid),

@@ -62,8 +62,10 @@ def table_2(evaluation: Evaluation) -> Sheet:
         "TV set: the validation folds pooled, with the mean over the single folds beside it. Test set: mean ± standard "
         "deviation (ddof 1) over the fold models. In brackets: 95 % interval by patient-clustered bootstrap. n: cases "
         "that the figure rests on. Threshold 0.5, positive is COVID-19, F1 is the mean over both classes. An interval "
-        "without width is what resampling few cases gives, not certainty. The infection ratio alone (a logistic "
-        "regression on its logarithm, cross-fitted) is what the others must beat."
+        "without width is what resampling few cases gives, not certainty. Each network's best epoch was chosen on its "
+        "validation fold, so the TV set's figures are optimistic, and the cut-offs of the infection ratio were fitted "
+        "on the ratios of all folds. The infection ratio alone (a logistic regression on its logarithm, cross-fitted) "
+        "is what the others must beat."
     )
     return Sheet("table2", "Table II: classification results", tuple(head), tuple(rows), note)
 
@@ -178,8 +180,8 @@ def uncertainty(evaluation: Evaluation) -> Sheet | None:
     )
     note = (
         f"Spread: standard deviation of the probability over the {found.models} fold models (mean "
-        f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers it has an AUC of "
-        f"{_number(found.warns)} (0.5 tells nothing)."
+        f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers, of which there are {found.wrong}, it "
+        f"has an AUC of {_number(found.warns)} (0.5 tells nothing)."
     )
     return Sheet("uncertainty", "Accuracy where the fold models disagree", head, rows, note)
 
