@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from _run_folder import SPACING_XYZ, Scan, noisy_logits, scans_of, write_run
+from DualSamplingCOVIDLib.evaluation import calibration
 from DualSamplingCOVIDLib.evaluation.attention_text import TextTable
 from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
 from DualSamplingCOVIDLib.report import evaluation as report
@@ -77,6 +78,24 @@ def test_the_spread_as_a_warning_stands_beside_how_many_answers_were_wrong(
     table = (a_report / "tables" / "uncertainty.md").read_text(encoding="utf-8")
     assert f"wrong answers, of which there are {wrong}, it has an AUC of {an_evaluation.uncertainty.warns:.3f}" in table
     assert json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))["uncertainty"]["wrong"] == wrong
+
+
+def test_the_test_sets_temperature_scales_each_model_before_the_mean(an_evaluation: Evaluation) -> None:
+    validation, test = an_evaluation.sets
+    for method in ("attention-us", "attention-ds"):
+        temperature = calibration.cross_fitted_temperature(
+            validation.answer(method), validation.is_covid, validation.folds.tolist()
+        ).for_test
+        found = next(one for one in an_evaluation.calibration if (one.method, one.set) == (method, "test"))
+        assert found.temperature == temperature != 1.0
+        rows = test.probabilities[method]
+        each = np.mean([1 / (1 + np.exp(-np.log(p / (1 - p)) / temperature)) for p in rows], axis=0)
+        of_mean = calibration.at_temperature(rows.mean(axis=0), temperature)
+        assert found.scaled_brier == pytest.approx(float(np.mean((each - test.is_covid) ** 2)), abs=1e-12)
+        assert abs(found.scaled_brier - float(np.mean((of_mean - test.is_covid) ** 2))) > 1e-4
+        assert found.scaled_error_equal_width == pytest.approx(
+            calibration.calibration_error(calibration.reliability(each, test.is_covid))
+        )
 
 
 def test_table_2_says_what_its_figures_were_chosen_and_fitted_on(a_report: Path) -> None:

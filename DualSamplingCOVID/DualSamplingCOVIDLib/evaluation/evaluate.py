@@ -31,8 +31,9 @@ SCHEMA = 1
 class Calibration:
     """How far one method's probabilities can be taken at their word, before and after temperature scaling.
 
-    On the validation set the temperature is cross-fitted (`temperature` is the mean over the folds); on the test set it
-    is that of all folds, and the probabilities are means over the fold models. `bins` have equal width.
+    On the validation set the temperature is cross-fitted (`temperature` is the mean over the folds). On the test set it
+    is that of all folds, fitted on answers of single models, so each fold model's probabilities are scaled by it and
+    averaged after. `bins` have equal width.
     """
 
     method: str
@@ -147,9 +148,8 @@ def _calibrations(validation: CaseSet, test: CaseSet, resamples: int, seed: int)
         mean = float(np.mean([temperature for _, temperature in scaled.per_fold]))
         found.append(_calibration(method, validation, p, scaled.probabilities, mean, draws[VALIDATION]))
         if test.cases:
-            p = test.answer(method)
-            at = calibration.at_temperature(p, scaled.for_test)
-            found.append(_calibration(method, test, p, at, scaled.for_test, draws[TEST]))
+            at = calibration.at_temperature(test.probabilities[method], scaled.for_test).mean(axis=0)
+            found.append(_calibration(method, test, test.answer(method), at, scaled.for_test, draws[TEST]))
     return tuple(sorted(found, key=lambda one: one.set != VALIDATION))
 
 

@@ -161,8 +161,9 @@ def calibration(evaluation: Evaluation) -> Sheet:
         rows.append(cells)
     note = (
         "ECE: expected calibration error over ten bins. Brier = reliability − resolution + uncertainty + within bins "
-        "of equal width. Temperature: cross-fitted on the TV set (the mean over the folds is shown), that of all folds "
-        "on the test set, where the probability is the mean over the fold models."
+        "of equal width. Temperature: cross-fitted on the TV set (the mean over the folds is shown); on the test set "
+        "that of all folds, which scales each fold model's probability before their mean is taken. Averaging softens "
+        "probabilities by itself, scaled ones as well: of the mean the temperature is not the best one."
     )
     return Sheet("calibration", "Calibration errors and Brier scores", head, tuple(rows), note)
 
