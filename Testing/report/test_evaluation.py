@@ -18,15 +18,16 @@ from DualSamplingCOVIDLib.report import evaluation as report
 from DualSamplingCOVIDLib.report import failures
 from DualSamplingCOVIDLib.run_folder import read_run
 
-TABLES = ("table2", "table3", "comparisons", "calibration", "uncertainty")
+TABLES = ("table2", "detection", "table3", "comparisons", "calibration", "uncertainty")
 CHARTS = ("roc-validation", "roc-test", "ratios", "reliability-validation", "reliability-test", "spread")
 
 
 @pytest.fixture(scope="module")
 def an_evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    scans = scans_of(18, folds=3, test_patients=8)
+    scans = scans_of(18, folds=3, test_patients=12)
     scans = [Scan(s.case_id.replace("p001", "<i>&"), s.patient_id, s.covid, s.fold, s.ratio) for s in scans]
-    run = write_run(tmp_path_factory.mktemp("report") / "run", scans, noisy_logits(scans), 3, volumes=False)
+    place = tmp_path_factory.mktemp("report") / "run"
+    run = write_run(place, scans, noisy_logits(scans), 3, detection_limit=0.004)
     quality = TextTable("Pointing <game>", ("Method", "hits"), (("US", "0.9"),), "of 12 cases")
     return evaluate(read_run(run), resamples=20, permutations=20, attention_quality=[quality])
 
@@ -39,13 +40,14 @@ def a_report(an_evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-def test_everything_is_written(a_report: Path) -> None:
+def test_everything_is_written(a_report: Path, an_evaluation: Evaluation) -> None:
     found = {path.relative_to(a_report).as_posix() for path in a_report.rglob("*") if path.is_file()}
     expected = {"evaluation.json", "cases.csv", "failures.csv", "report.html"}
     expected |= {f"tables/{name}.{end}" for name in (*TABLES, "attention-quality-1") for end in ("csv", "md", "html")}
     expected |= {f"figures/{name}.png" for name in CHARTS}
     grids = {name for name in found if name.startswith("figures/failures-")}
-    assert found - grids == expected and "figures/failures-validation-1.png" in grids
+    assert found - grids == expected
+    assert grids == {f"figures/failures-{one.case.set}-1.png" for one in an_evaluation.judged if not one.right} != set()
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_others_wrote(a_report: Path, an_evaluation: Evaluation) -> None:
@@ -78,6 +80,24 @@ def test_the_spread_as_a_warning_stands_beside_how_many_answers_were_wrong(
     table = (a_report / "tables" / "uncertainty.md").read_text(encoding="utf-8")
     assert f"wrong answers, of which there are {wrong}, it has an AUC of {an_evaluation.uncertainty.warns:.3f}" in table
     assert json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))["uncertainty"]["wrong"] == wrong
+
+
+def test_what_lies_below_the_detection_limit_stands_beside_table_2(a_report: Path, an_evaluation: Evaluation) -> None:
+    page = (a_report / "report.html").read_text(encoding="utf-8")
+    assert page.index('id="table2"') < page.index('id="detection"') < page.index('id="table3"')
+    part = re.sub("</?span[^>]*>", "", page[page.index('id="detection"') : page.index('id="table3"')])
+    assert "an infection ratio of 0.004, analyze answers “no pneumonia found”" in part
+    for one in an_evaluation.detection:
+        own = [case for case in an_evaluation.run.cases if (case.set, case.label) == (one.set, one.label)]
+        assert one.below == sum(case.ratio < 0.004 for case in own) > 0
+        cells = f"<td>{one.label}</td><td>{len(own)} ({one.patients})</td><td>{one.below}</td>"
+        assert cells in part and f"<td>{one.found.value:.3f}" in part
+    with (a_report / "tables" / "detection.csv").open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert [(line["set"], line["label"]) for line in lines] == [
+        (name, label) for name in ("validation", "test") for label in ("COVID-19", "CAP")
+    ]
+    assert float(lines[0]["found_value"]) == pytest.approx(an_evaluation.detection[0].found.value, abs=1e-5)
 
 
 def test_the_test_sets_temperature_scales_each_model_before_the_mean(an_evaluation: Evaluation) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,16 +12,15 @@ from ..progress import Progress, silent
 from ..run_folder import TEST, VALIDATION, Run
 from . import calibration, comparisons, tables
 from .attention_text import TextTable
-from .bootstrap import LEVEL, RESAMPLES, Floats, patient_draws
+from .bootstrap import RESAMPLES, Floats, patient_draws
 from .calibration import Brier, ReliabilityBin, SpreadGroup
 from .cases import JudgedCase, judge
 from .comparisons import Comparison
-from .methods import DECISION, TITLES, CaseSet, case_sets
+from .detection import Detection, detections
+from .methods import DECISION, CaseSet, case_sets
 from .metrics import THRESHOLD
 from .statistics import PERMUTATIONS
 from .tables import Row
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,7 @@ class Evaluation:
     sets: tuple[CaseSet, ...]
     groups: tuple[tables.Resampled, ...]
     rows: tuple[Row, ...]
+    detection: tuple[Detection, ...]
     comparisons: tuple[Comparison, ...]
     calibration: tuple[Calibration, ...]
     uncertainty: Uncertainty | None
@@ -130,6 +127,7 @@ def evaluate(
         sets=sets,
         groups=tuple(groups),
         rows=tables.rows(tuple(groups)),
+        detection=detections(sets, run.segmenter.detection_limit, resamples, seed),
         comparisons=tuple(compared),
         calibration=_calibrations(validation, test, resamples, seed),
         uncertainty=_uncertainty(test),
@@ -191,46 +189,3 @@ def _uncertainty(test: CaseSet) -> Uncertainty | None:
         warns=calibration.spread_finds_errors(p, test.is_covid),
         groups=calibration.accuracy_by_spread(p, test.is_covid),
     )
-
-
-def as_record(evaluation: Evaluation) -> dict[str, Any]:
-    """Return all numbers as what ``evaluation.json`` holds; what is not defined is null."""
-    run = evaluation.run
-    record = {
-        "schema": SCHEMA,
-        "notice": "Research use only",
-        "run": {
-            "cohort_sha256": run.cohort_sha256,
-            "software": dict(run.software),
-            "segmenter": dataclasses.asdict(run.segmenter),
-            "grid": {"shape_kji": run.grid_shape_kji, "spacing_xyz": run.grid_spacing_xyz},
-            "folds": run.folds,
-        },
-        "settings": {
-            "resamples": evaluation.resamples,
-            "permutations": evaluation.permutations,
-            "seed": evaluation.seed,
-            "interval_level": LEVEL,
-            "threshold": 0.5,
-            "positive": "COVID-19",
-        },
-        "methods": {name: title for name, title in TITLES.items() if name in evaluation.sets[0].probabilities},
-        "decision": DECISION,
-        "tables": [dataclasses.asdict(row) for row in evaluation.rows],
-        "comparisons": [dataclasses.asdict(one) for one in evaluation.comparisons],
-        "calibration": [dataclasses.asdict(one) for one in evaluation.calibration],
-        "uncertainty": dataclasses.asdict(evaluation.uncertainty) if evaluation.uncertainty else None,
-        "notes": evaluation.notes,
-    }
-    if evaluation.attention_quality:
-        record["attention_quality"] = [dataclasses.asdict(table) for table in evaluation.attention_quality]
-    cleaned: dict[str, Any] = _without_nan(record)
-    return cleaned
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

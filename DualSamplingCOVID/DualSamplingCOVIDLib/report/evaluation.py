@@ -15,8 +15,9 @@ from .. import resources
 from ..diagnosis import RESEARCH_USE_ONLY
 from ..evaluation.cases import LOW_CONFIDENCE, JudgedCase, write_cases
 from ..evaluation.cases import failures as failed
-from ..evaluation.evaluate import Evaluation, as_record
+from ..evaluation.evaluate import Evaluation
 from ..evaluation.methods import DECISION, TITLES
+from ..evaluation.record import as_record
 from ..progress import Progress, silent
 from . import charts, failures, tables
 
