@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,19 @@ def test_the_index_names_every_failure_and_its_grid(a_report: Path, an_evaluatio
     assert all((a_report / "figures" / line["figure"]).is_file() for line in lines)
     page = (a_report / "report.html").read_text(encoding="utf-8")
     assert all(f"<td>{line['probability'][:4]}" in page for line in lines)
+
+
+def test_only_the_table_of_cases_names_patients(tmp_path: Path) -> None:
+    scans = [replace(s, patient_id=f"Zyxwvut {s.patient_id}") for s in scans_of(12, folds=2, test_patients=4)]
+    run = read_run(write_run(tmp_path / "run", scans, noisy_logits(scans), 2))
+    (tmp_path / "out").mkdir()
+    made = evaluate(run, resamples=10, permutations=10)
+    report.write(tmp_path / "out", made)
+    assert report.failed(made.judged)  # there is an index to look at
+    named = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file() and b"Zyxwvut" in path.read_bytes()}
+    assert named == {"cases.csv"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<th>Case</th><th>Fold</th>" in page and "This page names cases and no patient_id" in page
 
 
 def test_the_same_evaluation_gives_the_same_bytes(a_report: Path, an_evaluation: Evaluation, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def write_attention(
 
     ``attention-quality.csv`` (one row a method, stratum and measure), ``attention-differences.csv``,
     ``attention-randomisation.csv``, ``attention-maps.csv`` (one row a map), ``attention-quality.json`` (all of it) and
-    ``attention-grid.png``, the evidence of the median case of each stratum.
+    ``attention-grid.png``, the evidence of the median case of each stratum. The table of the maps and the JSON hold
+    patient_id, for statistics by patient.
 
     Args:
         run: of `run_folder.read_begun` or `read_run`.
