@@ -41,11 +41,13 @@ def write_run(
     volumes: bool = False,
     cut_offs: CutOffs | None = None,
     grid: GridSpec | None = None,
+    detection_limit: float = 0.0,
 ) -> Path:
     """Write a finished run; with `volumes` each case has a prepared volume."""
     folder.mkdir(parents=True)
     cut_offs, grid = cut_offs or CutOffs(), grid or GridSpec(SHAPE_KJI, SPACING_XYZ)
-    segmenter = {"name": "threshold", "version": "1", "cut_offs": vars(cut_offs), "detection_limit": 0.0}
+    segmenter = {"name": "threshold", "version": "1", "cut_offs": vars(cut_offs)}
+    segmenter["detection_limit"] = detection_limit
     card = {
         "schema": 1,
         "software": {"torch": "2.13.0", "numpy": "2.4.6"},

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, NO_PNEUMONIA, CutOffs, SegmenterCard
-from DualSamplingCOVIDLib.ensemble import FittedWeights, combine, combine_maps, cross_fit, decide, fit_weights, weight
+from DualSamplingCOVIDLib.ensemble import FittedWeights, combine, combine_maps, decide, fit_weights, weight
 
 PAPER = CutOffs()
 CARD = SegmenterCard("thresholds", "1", PAPER, detection_limit=0.0004)
@@ -102,24 +102,6 @@ def test_fitting_finds_which_network_knows_which_bin() -> None:
 def test_a_bin_without_cases_or_with_agreement_gets_one_half() -> None:
     fitted = fit_weights([0.7, 0.2], [0.7, 0.2], [0.01, 0.02], [True, False], PAPER)
     assert (fitted.below, fitted.between, fitted.above) == (0.5, 0.5, 0.5)
-
-
-def test_a_fold_never_sees_its_own_truth() -> None:
-    us, ss, ratios, covid = cohort()
-    folds = [case % 5 for case in range(len(us))]
-    own = np.array(folds) == 2
-    honest = cross_fit(us, ss, ratios, covid, folds, PAPER)
-    turned = cross_fit(us, ss, ratios, np.where(own, ~covid, covid), folds, PAPER)
-    np.testing.assert_array_equal(honest.probabilities[own], turned.probabilities[own])
-    assert dict(honest.per_fold)[2] == fit_weights(us[~own], ss[~own], ratios[~own], covid[~own], PAPER)
-    assert honest.for_test == fit_weights(us, ss, ratios, covid, PAPER)
-    assert turned.for_test != honest.for_test
-    assert np.mean((honest.probabilities >= 0.5) == covid) > 0.95
-
-
-def test_cross_fitting_one_fold_is_refused() -> None:
-    with pytest.raises(ValueError, match="two folds"):
-        cross_fit([0.5], [0.5], [0.1], [True], [0], PAPER)
 
 
 def test_maps_combine_like_probabilities_and_keep_their_geometry() -> None:

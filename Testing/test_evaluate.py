@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from _run_folder import noisy_logits, scans_of, write_run
 from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.evaluation.attention_networks import MapModel
 from DualSamplingCOVIDLib.report import evaluation as report
 from DualSamplingCOVIDLib.run_folder import MODELS, read_run
 from DualSamplingCOVIDLib.training.cross_validation import train_models
@@ -121,3 +123,29 @@ def test_attention_is_measured_where_it_is_asked_for(a_trained_run: Path, tmp_pa
     assert all(title in page for title in titles) and "paper's Fig. 5; the median" in page
     assert (tmp_path / "out" / "attention" / "attention-grid.png").is_file()
     assert (tmp_path / "out" / "tables" / "attention-quality-1.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "or choose --device cpu"),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"), "close other programs"),
+    ],
+)
+def test_a_full_gpu_is_one_line_and_leaves_nothing(
+    a_trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failure: Exception,
+    told: str,
+) -> None:
+    def full(*_: object) -> None:
+        raise failure
+
+    run = shutil.copytree(a_trained_run, tmp_path / "run", ignore=shutil.ignore_patterns("attention"))
+    monkeypatch.setattr(MapModel, "map", full)
+    assert _evaluate(run, tmp_path / "out", "--attention", "--device", "cpu") == 5
+    said = capsys.readouterr().err
+    assert said.startswith("error: memory ran out") and told in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -139,6 +139,22 @@ def test_a_row_that_somebody_else_changed_is_not_overwritten(tmp_path: Path) -> 
     assert theirs.of("b").opinion == FLAG and theirs.of("c").opinion == AGREE and theirs.of("a").comment == "look again"
 
 
+def test_reading_again_forgets_nothing_that_is_still_to_be_saved(tmp_path: Path) -> None:
+    mine, theirs = Opinions(tmp_path), Opinions(tmp_path)
+    mine.read()
+    (tmp_path / "review.csv").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        mine.save(Opinion("a", FLAG))
+    (tmp_path / "review.csv").rmdir()
+    theirs.save(Opinion("a", AGREE))
+    theirs.save(Opinion("b", AGREE))
+    mine.read()
+    assert mine.of("a").opinion == FLAG and mine.of("b").opinion == AGREE
+    with pytest.raises(InputError, match="somebody has changed what it says of a;"):
+        mine.save_rest()
+    assert mine.of("a").opinion == AGREE and not mine.unsaved
+
+
 @pytest.mark.parametrize("case_id", ["", "..", "a/b", "a\\b", "c:d"])
 def test_a_case_that_names_no_folder_is_refused(tmp_path: Path, case_id: str) -> None:
     with pytest.raises(InputError, match="cannot name a folder"):

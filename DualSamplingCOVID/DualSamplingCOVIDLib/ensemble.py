@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -43,19 +42,6 @@ class FittedWeights:
     def weight(self, ratio: float) -> float:
         """Return w on P_US of an infection ratio."""
         return (self.below, self.between, self.above)[_bin(ratio, self.cut_offs)]
-
-
-@dataclass(frozen=True)
-class CrossFitted:
-    """Weights that never saw the case that they are used on.
-
-    `probabilities` [case] are the combined out-of-fold probabilities; `per_fold` the weights that each fold used
-    (fitted on the other folds), `for_test` those fitted on all folds, for cases of no fold.
-    """
-
-    probabilities: NDArray[np.float64]
-    per_fold: tuple[tuple[Hashable, FittedWeights], ...]
-    for_test: FittedWeights
 
 
 Form = str | FittedWeights
@@ -141,35 +127,6 @@ def fit_weights(
         _best_weight(us[bins == index], ss[bins == index], covid[bins == index]) for index in range(3)
     )
     return FittedWeights(cut_offs, below, between, above)
-
-
-def cross_fit(
-    p_us: ArrayLike,
-    p_ss: ArrayLike,
-    ratios: ArrayLike,
-    is_covid: ArrayLike,
-    folds: Sequence[Hashable],
-    cut_offs: CutOffs,
-) -> CrossFitted:
-    """Fit weights so that fold k uses what was fitted on the other folds; arguments as in `fit_weights`.
-
-    Raises:
-        ValueError: fewer than two folds.
-    """
-    us, ss, ratio = (np.asarray(values, dtype=np.float64) for values in (p_us, p_ss, ratios))
-    covid = np.asarray(is_covid, dtype=bool)
-    names = list(dict.fromkeys(folds))
-    if len(names) < 2:
-        raise ValueError("cross-fitting needs at least two folds")
-    combined = np.empty(len(us))
-    per_fold = []
-    for name in names:
-        own = np.array([fold == name for fold in folds])
-        fitted = fit_weights(us[~own], ss[~own], ratio[~own], covid[~own], cut_offs)
-        per_fold.append((name, fitted))
-        for case in np.flatnonzero(own):
-            combined[case] = combine(us[case], ss[case], ratio[case], cut_offs, fitted)
-    return CrossFitted(combined, tuple(per_fold), fit_weights(us, ss, ratio, covid, cut_offs))
 
 
 def _bin(ratio: float, cut_offs: CutOffs) -> int:

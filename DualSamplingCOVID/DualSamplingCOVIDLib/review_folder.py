@@ -71,11 +71,14 @@ class Opinions:
     def read(self) -> None:
         """Read the file; where there is none, nobody has said anything.
 
+        Of cases whose opinion is still to be saved the row stays the one that was known when it was said.
+
         Raises:
             InputError: one line that names the file and what is wrong in it.
         """
         _, rows = _read(self.path)
-        self._known = {row["case_id"]: row for row in rows}
+        said = {case: row for case, row in self._known.items() if case in self._unsaved}
+        self._known = {row["case_id"]: row for row in rows if row["case_id"] not in self._unsaved} | said
 
     def of(self, case_id: str) -> Opinion:
         """Return what is thought of a case."""

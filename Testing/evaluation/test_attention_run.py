@@ -23,11 +23,11 @@ from DualSamplingCOVIDLib.evaluation.attention_cases import maps_of
 from DualSamplingCOVIDLib.evaluation.attention_networks import STAGES, MapModel, randomised
 from DualSamplingCOVIDLib.evaluation.attention_quality import energy_inside, rank_correlation
 from DualSamplingCOVIDLib.evaluation.attention_run import MeasureSettings, check_sanity, measure_case, measure_run
-from DualSamplingCOVIDLib.evaluation.attention_tables import DS, GRAD_CAM, METHODS, SS, US
+from DualSamplingCOVIDLib.evaluation.attention_tables import DS, GRAD_CAM, METHODS, SS, US, summarise
 from DualSamplingCOVIDLib.evaluation.attention_text import text_tables
 from DualSamplingCOVIDLib.network.attention import grad_cam, online_attention
 from DualSamplingCOVIDLib.network.resnet import ResNet34
-from DualSamplingCOVIDLib.run_folder import CASE_COLUMNS, MODELS, BegunRun, read_begun
+from DualSamplingCOVIDLib.run_folder import ATTENTION_SS, ATTENTION_US, CASE_COLUMNS, MODELS, BegunRun, read_begun
 
 SHAPE = (20, 34, 34)
 WIDTH = 2
@@ -219,6 +219,27 @@ def test_a_dead_map_is_reported_and_has_no_sanity_check(run: BegunRun) -> None:
     assert check_sanity(run, run.cases[0], models, 0) == {}
 
 
+def test_a_dead_member_leaves_the_combined_map_without_dice(run: BegunRun) -> None:
+    case, files = run.cases[0], run.weights(0)
+    state = network(11).state_dict()
+    state["fc.weight"] = -state["fc.weight"].abs()
+    models = {
+        ATTENTION_US: MapModel.read(files[ATTENTION_US], ATTENTION_US),
+        ATTENTION_SS: MapModel(state, ATTENTION_SS),
+    }
+    us, ss, ds = measure_case(run, case, models, FAST)
+    assert (us.method, ss.method, ds.method) == (US, SS, DS)
+    assert ss.measures.dead and not us.measures.dead and not ds.measures.dead
+    assert [row.one_member_empty for row in (us, ss, ds)] == [False, False, True]
+    assert math.isnan(ds.value("dice")) and math.isnan(ds.value("iou")) and not math.isnan(us.value("dice"))
+    assert ds.value("energy_infection") == pytest.approx(us.value("energy_infection"), abs=1e-6)
+    measures = text_tables(summarise([us, ss, ds], resamples=5))[0]
+    row = next(row for row in measures.rows if row[:2] == ("all", DS))
+    named = dict(zip(measures.columns, row, strict=True))
+    assert (named["Dead maps"], named["One member's map is empty"], named["Dice, T at 0.5"]) == ("0", "1", "–")
+    assert "distances read too small" in measures.note
+
+
 def test_measuring_goes_on_where_it_was_left(run: BegunRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[str] = []
     real = attention_run.measure_case
@@ -243,8 +264,12 @@ def test_measuring_goes_on_where_it_was_left(run: BegunRun, tmp_path: Path, monk
     assert measured == ["a", "b", "c"]  # other settings: nothing of it counts
     measured.clear()
     (tmp_path / "b.json").write_text("{")
+    kept = json.loads((tmp_path / "c.json").read_text())
+    for row in kept["maps"]:
+        del row["one_member_empty"]  # as it was written before that was known
+    (tmp_path / "c.json").write_text(json.dumps(kept))
     measure_run(run, dataclasses.replace(FAST, tolerance_mm=3.0), store=tmp_path, resamples=5)
-    assert measured == ["b"]
+    assert measured == ["b", "c"]
 
 
 @pytest.mark.parametrize("content", [b"no volume", b"PK\x03\x04" + 60 * b"cut off"])

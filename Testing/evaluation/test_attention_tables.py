@@ -13,6 +13,7 @@ from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.evaluation.attention_quality import Curves, MapMeasures
 from DualSamplingCOVIDLib.evaluation.attention_tables import (
     ALL,
+    DS,
     GRAD_CAM,
     MEASURES,
     STAGES,
@@ -34,7 +35,14 @@ def a_map(case: int, method: str = US, energy: float = 0.5, *, patient: int | No
     curves = None if dead else Curves((0.0, 1.0), (0.0, energy), (energy, 0.0))
     person = f"patient-{case if patient is None else patient}"
     checked = tuple(zip(STAGES, sanity, strict=False))
-    return MapQuality(f"case-{case}", person, label, 0, 0.01, stratum, method, 1.0, measures, curves, checked)
+    return MapQuality(f"case-{case}", person, label, 0, 0.01, stratum, method, 1.0, measures, False, curves, checked)
+
+
+def half_empty(row: MapQuality) -> MapQuality:
+    """Return a combined map of which one member's is dead."""
+    return dataclasses.replace(
+        row, one_member_empty=True, measures=dataclasses.replace(row.measures, dice=NAN, iou=NAN)
+    )
 
 
 def test_each_mean_has_its_cases_and_patients_by_stratum() -> None:
@@ -59,6 +67,28 @@ def test_dead_maps_are_counted_and_enter_no_mean_but_the_one_that_says_so() -> N
     assert found.figure(US, "auprc").with_dead == pytest.approx((0.6 + 0.8 + 0.2) / 3)
     for measure in ("peak_distance_mm", "insertion", "deletion"):
         assert math.isnan(found.figure(US, measure).with_dead) and found.figure(US, measure).dead == 1
+
+
+def test_a_combined_map_with_an_empty_member_is_left_out_of_dice_and_iou_alone() -> None:
+    rows = [a_map(0, DS, 0.6), half_empty(a_map(1, DS, 0.4)), a_map(2, DS, NAN), half_empty(a_map(3, DS, 0.3))]
+    rows[3] = dataclasses.replace(rows[3], measures=dataclasses.replace(rows[3].measures, prevalence=0.0))
+    found = summarise([*rows, a_map(0, GRAD_CAM, 0.5), a_map(1, GRAD_CAM, 0.2)], resamples=20)
+    for measure in ("dice", "iou"):
+        figure = found.figure(DS, measure)
+        assert (figure.mean, figure.n, figure.dead, figure.one_member_empty) == (0.6, 1, 2, 1)
+        assert figure.undefined == 1 and figure.with_dead == pytest.approx(0.6 / 3)
+    energy = found.figure(DS, "energy_lungs")
+    assert energy.mean == pytest.approx((0.6 + 0.4 + 0.3) / 3)
+    assert (energy.n, energy.dead, energy.one_member_empty) == (3, 1, 0)
+    paired = found.difference("dice", first=DS)
+    assert (paired.n, paired.dead_first, paired.mean) == (1, 1, pytest.approx(0.1))
+    assert paired.with_dead == pytest.approx((0.1 - 0.2) / 2)
+    assert [row["one_member_empty"] for row in found.maps_as_table() if row["method"] == DS] == [
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_without_dead_maps_both_means_agree() -> None:

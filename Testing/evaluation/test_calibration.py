@@ -99,6 +99,21 @@ def test_each_fold_is_scaled_by_what_the_others_teach() -> None:
     assert after < 0.4 * before
 
 
+def test_a_temperature_of_single_models_is_right_for_each_of_them_and_not_for_their_mean() -> None:
+    rng = np.random.default_rng(7)
+    evidence = rng.normal(0, 1.5, 4000)
+    covid = rng.random(4000) < 1 / (1 + np.exp(-evidence))
+    models = 1 / (1 + np.exp(-1.6 * (evidence + rng.normal(0, 1.5, (5, 4000)))))
+    temperature = fit_temperature(np.log(models[0] / (1 - models[0])), covid)
+    assert temperature > 1.5
+    each = at_temperature(models, temperature)
+    of_mean = at_temperature(models.mean(axis=0), temperature)
+    single, averaged, wrong = (calibration_error(reliability(p, covid)) for p in (each[1], each.mean(axis=0), of_mean))
+    assert single < 0.03  # what it was fitted for
+    assert averaged < wrong - 0.01  # averaging softens; scaling the mean does so a second time
+    assert averaged > single
+
+
 def test_accuracy_falls_where_the_fold_models_disagree() -> None:
     rng = np.random.default_rng(3)
     evidence = rng.normal(0, 2, 400)

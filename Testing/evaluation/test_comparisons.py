@@ -87,6 +87,16 @@ def test_with_one_scan_a_patient_delong_and_mcnemar_are_given(tmp_path: Path) ->
     assert math.isnan(accuracy.p_delong) and math.isnan(area.p_mcnemar)
 
 
+def test_a_group_without_cases_has_no_p_value(tmp_path: Path) -> None:
+    scans = [dataclasses.replace(scan, ratio=0.01) for scan in scans_of(18, folds=3, most_scans=1)]
+    validation, _, _ = case_sets(read_run(write_run(tmp_path / "run", scans, noisy_logits(scans), 3)))
+    empty = [one for one in compare(resample(validation, 20, 0), 50) if one.group == "small"]
+    assert [(one.metric, one.n, one.patients) for one in empty] == [("auc", 0, 0), ("accuracy", 0, 0)]
+    for one in empty:
+        values = (one.difference, one.p_value, one.p_holm, one.p_delong, one.p_mcnemar, one.p_paired_t)
+        assert all(math.isnan(value) for value in values)
+
+
 def test_methods_that_answer_alike_do_not_differ(a_set: CaseSet) -> None:
     alike = dict(a_set.probabilities) | {DUAL: a_set.probabilities[ATTENTION_US]}
     found = compare(resample(dataclasses.replace(a_set, probabilities=alike), 20, 0), 50)

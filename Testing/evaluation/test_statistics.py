@@ -170,6 +170,7 @@ def test_mcnemar_is_the_sign_test_of_scipy() -> None:
         assert found.p_value == pytest.approx(scipy.stats.binomtest(found.only_first, n, 0.5).pvalue if n else 1.0)
     right = np.ones(20, dtype=bool)
     assert mcnemar(np.full(20, 0.9), np.full(20, 0.9), right).p_value == 1.0
+    assert math.isnan(mcnemar([], [], []).p_value)
 
 
 def test_holm_is_the_textbooks() -> None:

@@ -1,38 +1,19 @@
-"""Groups by infection ratio, and refitted cut-offs."""
+"""Which group a ratio is of, and refitted cut-offs."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 
 from DualSamplingCOVIDLib.diagnosis import CutOffs
-from DualSamplingCOVIDLib.evaluation.metrics import Confusion
-from DualSamplingCOVIDLib.evaluation.strata import (
-    PAPER_PROPORTIONS,
-    Proportions,
-    by_stratum,
-    fit_cut_offs,
-    proportions,
-    strata_of,
-)
+from DualSamplingCOVIDLib.evaluation.strata import PAPER_PROPORTIONS, Proportions, fit_cut_offs, proportions
 
 PAPER = CutOffs()
 
 
 def test_the_bounds_belong_to_the_middle_group() -> None:
-    assert strata_of([0.0049, 0.005, 0.030, 0.0301], PAPER) == ("small", "medium", "medium", "large")
-
-
-def test_each_group_has_its_own_counts_and_figures() -> None:
-    small, medium, large = by_stratum(
-        [0.2, 0.3, 0.9, 0.6, 0.8], [True, False, True, False, True], [0.001, 0.002, 0.01, 0.01, 0.1], PAPER
-    )
-    assert [group.stratum for group in (small, medium, large)] == ["small", "medium", "large"]
-    assert small.confusion == Confusion(0, 1, 1, 0) and small.scores.auc == 0.0
-    assert medium.confusion == Confusion(1, 0, 0, 1) and medium.scores.auc == 1.0
-    assert large.scores.sensitivity == 1.0 and math.isnan(large.scores.specificity)
+    strata = [PAPER.stratum(ratio) for ratio in (0.0049, 0.005, 0.030, 0.0301)]
+    assert strata == ["small", "medium", "medium", "large"]
 
 
 def test_fitted_cut_offs_give_a_cohort_the_papers_strata() -> None:

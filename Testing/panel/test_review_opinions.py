@@ -84,6 +84,60 @@ def test_a_file_that_cannot_be_written_is_told(reader):
     reader.shown(3)
 
 
+def _flagUnsaved(reader, number):
+    """Flag a case while a folder stands where its opinion would be written."""
+    (reader.run / "review.csv").unlink(missing_ok=True)
+    (reader.run / "review.csv").mkdir()
+    reader.clickCase(number)
+    reader.host.click(reader.review.flagButton)
+    assert reader.review.savedLabel.text == "not saved"
+
+
+def test_what_could_not_be_saved_outlives_its_run(reader, tmp_path):
+    ui, path = reader.review, reader.run / "review.csv"
+    (tmp_path / "elsewhere").mkdir()
+    _flagUnsaved(reader, 3)
+    reader.host.write(ui.runFolderEdit, str(tmp_path / "elsewhere"))
+    assert "not a folder of cross-validate" in ui.runLabel.text
+    assert "review.csv" in ui.messageLabel.text and ui.messageLabel.visible
+    reader.openRun()
+    assert reader.cell(runs.name(3), AGREED) == FLAGGED and "review.csv" in ui.messageLabel.text
+    reader.clickCase(3)
+    assert ui.flagButton.checked and ui.savedLabel.text == "not saved"
+    path.rmdir()
+    reader.host.write(ui.runFolderEdit, str(tmp_path / "elsewhere"))
+    assert runs.saved(reader)[runs.name(3)]["opinion"] == "flag" and "review.csv" not in ui.messageLabel.text
+
+
+def test_another_run_does_not_silence_what_is_still_to_be_saved(reader, tmp_path):
+    other = runs.copied(reader.run, tmp_path / "other")
+    _flagUnsaved(reader, 3)
+    reader.host.write(reader.review.runFolderEdit, str(other))
+    reader.clickCase(4)
+    reader.host.click(reader.review.agreeButton)
+    assert str(reader.run / "review.csv") in reader.review.messageLabel.text
+    assert reader.review.savedLabel.text.startswith("saved 2")  # this one's is
+    (reader.run / "review.csv").rmdir()
+    reader.host.click(reader.review.flagButton)
+    assert runs.saved(reader)[runs.name(3)]["opinion"] == "flag"
+    assert "review.csv" not in reader.review.messageLabel.text
+    assert runs.name(4) not in runs.saved(reader) and runs.name(4) in (other / "review.csv").read_text("utf-8")
+    reader.shown(4)
+
+
+@pytest.mark.parametrize("leave", ["the module", "the scene"])
+def test_leaving_saves_what_could_not_be_saved_before(reader, leave):
+    _flagUnsaved(reader, 4)
+    reader.shown(4)
+    (reader.run / "review.csv").rmdir()
+    if leave == "the module":
+        reader.widget.exit()
+        assert reader.review.savedLabel.text.startswith("saved 2")
+    else:
+        reader.scene.Clear(False)
+    assert runs.saved(reader)[runs.name(4)]["opinion"] == "flag"
+
+
 def test_no_patient_is_shown_or_kept(reader):
     reader.host.choose(reader.review.answerSelector, "All cases")
     reader.clickCase(0)

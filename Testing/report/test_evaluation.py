@@ -5,27 +5,30 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from _run_folder import SPACING_XYZ, Scan, noisy_logits, scans_of, write_run
+from DualSamplingCOVIDLib.evaluation import calibration
 from DualSamplingCOVIDLib.evaluation.attention_text import TextTable
 from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
 from DualSamplingCOVIDLib.report import evaluation as report
 from DualSamplingCOVIDLib.report import failures
 from DualSamplingCOVIDLib.run_folder import read_run
 
-TABLES = ("table2", "table3", "comparisons", "calibration", "uncertainty")
+TABLES = ("table2", "detection", "table3", "comparisons", "calibration", "uncertainty")
 CHARTS = ("roc-validation", "roc-test", "ratios", "reliability-validation", "reliability-test", "spread")
 
 
 @pytest.fixture(scope="module")
 def an_evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    scans = scans_of(18, folds=3, test_patients=8)
+    scans = scans_of(18, folds=3, test_patients=12)
     scans = [Scan(s.case_id.replace("p001", "<i>&"), s.patient_id, s.covid, s.fold, s.ratio) for s in scans]
-    run = write_run(tmp_path_factory.mktemp("report") / "run", scans, noisy_logits(scans), 3, volumes=False)
+    place = tmp_path_factory.mktemp("report") / "run"
+    run = write_run(place, scans, noisy_logits(scans), 3, detection_limit=0.004)
     quality = TextTable("Pointing <game>", ("Method", "hits"), (("US", "0.9"),), "of 12 cases")
     return evaluate(read_run(run), resamples=20, permutations=20, attention_quality=[quality])
 
@@ -38,13 +41,14 @@ def a_report(an_evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-def test_everything_is_written(a_report: Path) -> None:
+def test_everything_is_written(a_report: Path, an_evaluation: Evaluation) -> None:
     found = {path.relative_to(a_report).as_posix() for path in a_report.rglob("*") if path.is_file()}
     expected = {"evaluation.json", "cases.csv", "failures.csv", "report.html"}
     expected |= {f"tables/{name}.{end}" for name in (*TABLES, "attention-quality-1") for end in ("csv", "md", "html")}
     expected |= {f"figures/{name}.png" for name in CHARTS}
     grids = {name for name in found if name.startswith("figures/failures-")}
-    assert found - grids == expected and "figures/failures-validation-1.png" in grids
+    assert found - grids == expected
+    assert grids == {f"figures/failures-{one.case.set}-1.png" for one in an_evaluation.judged if not one.right} != set()
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_others_wrote(a_report: Path, an_evaluation: Evaluation) -> None:
@@ -69,6 +73,58 @@ def test_the_record_holds_every_number_and_no_nan(a_report: Path, an_evaluation:
     assert record["notice"] == "Research use only"
 
 
+def test_the_spread_as_a_warning_stands_beside_how_many_answers_were_wrong(
+    a_report: Path, an_evaluation: Evaluation
+) -> None:
+    wrong = sum(not one.right for one in an_evaluation.judged if one.case.set == "test")
+    assert an_evaluation.uncertainty is not None and an_evaluation.uncertainty.wrong == wrong > 0
+    table = (a_report / "tables" / "uncertainty.md").read_text(encoding="utf-8")
+    assert f"wrong answers, of which there are {wrong}, it has an AUC of {an_evaluation.uncertainty.warns:.3f}" in table
+    assert json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))["uncertainty"]["wrong"] == wrong
+
+
+def test_what_lies_below_the_detection_limit_stands_beside_table_2(a_report: Path, an_evaluation: Evaluation) -> None:
+    page = (a_report / "report.html").read_text(encoding="utf-8")
+    assert page.index('id="table2"') < page.index('id="detection"') < page.index('id="table3"')
+    part = re.sub("</?span[^>]*>", "", page[page.index('id="detection"') : page.index('id="table3"')])
+    assert "an infection ratio of 0.004, analyze answers “no pneumonia found”" in part
+    for one in an_evaluation.detection:
+        own = [case for case in an_evaluation.run.cases if (case.set, case.label) == (one.set, one.label)]
+        assert one.below == sum(case.ratio < 0.004 for case in own) > 0
+        cells = f"<td>{one.label}</td><td>{len(own)} ({one.patients})</td><td>{one.below}</td>"
+        assert cells in part and f"<td>{one.found.value:.3f}" in part
+    with (a_report / "tables" / "detection.csv").open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert [(line["set"], line["label"]) for line in lines] == [
+        (name, label) for name in ("validation", "test") for label in ("COVID-19", "CAP")
+    ]
+    assert float(lines[0]["found_value"]) == pytest.approx(an_evaluation.detection[0].found.value, abs=1e-5)
+
+
+def test_the_test_sets_temperature_scales_each_model_before_the_mean(an_evaluation: Evaluation) -> None:
+    validation, test = an_evaluation.sets
+    for method in ("attention-us", "attention-ds"):
+        temperature = calibration.cross_fitted_temperature(
+            validation.answer(method), validation.is_covid, validation.folds.tolist()
+        ).for_test
+        found = next(one for one in an_evaluation.calibration if (one.method, one.set) == (method, "test"))
+        assert found.temperature == temperature != 1.0
+        rows = test.probabilities[method]
+        each = np.mean([1 / (1 + np.exp(-np.log(p / (1 - p)) / temperature)) for p in rows], axis=0)
+        of_mean = calibration.at_temperature(rows.mean(axis=0), temperature)
+        assert found.scaled_brier == pytest.approx(float(np.mean((each - test.is_covid) ** 2)), abs=1e-12)
+        assert abs(found.scaled_brier - float(np.mean((of_mean - test.is_covid) ** 2))) > 1e-4
+        assert found.scaled_error_equal_width == pytest.approx(
+            calibration.calibration_error(calibration.reliability(each, test.is_covid))
+        )
+
+
+def test_table_2_says_what_its_figures_were_chosen_and_fitted_on(a_report: Path) -> None:
+    note = (a_report / "tables" / "table2.md").read_text(encoding="utf-8").splitlines()[-1]
+    assert "best epoch was chosen on its validation fold, so the TV set's figures are optimistic" in note
+    assert "cut-offs of the infection ratio were fitted on the ratios of all folds" in note
+
+
 def test_without_attention_quality_nothing_stands_for_it(an_evaluation: Evaluation, tmp_path: Path) -> None:
     bare = evaluate(an_evaluation.run, resamples=20, permutations=20)
     report.write(tmp_path, bare)
@@ -84,6 +140,19 @@ def test_the_index_names_every_failure_and_its_grid(a_report: Path, an_evaluatio
     assert all((a_report / "figures" / line["figure"]).is_file() for line in lines)
     page = (a_report / "report.html").read_text(encoding="utf-8")
     assert all(f"<td>{line['probability'][:4]}" in page for line in lines)
+
+
+def test_only_the_table_of_cases_names_patients(tmp_path: Path) -> None:
+    scans = [replace(s, patient_id=f"Zyxwvut {s.patient_id}") for s in scans_of(12, folds=2, test_patients=4)]
+    run = read_run(write_run(tmp_path / "run", scans, noisy_logits(scans), 2))
+    (tmp_path / "out").mkdir()
+    made = evaluate(run, resamples=10, permutations=10)
+    report.write(tmp_path / "out", made)
+    assert report.failed(made.judged)  # there is an index to look at
+    named = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file() and b"Zyxwvut" in path.read_bytes()}
+    assert named == {"cases.csv"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<th>Case</th><th>Fold</th>" in page and "This page names cases and no patient_id" in page
 
 
 def test_the_same_evaluation_gives_the_same_bytes(a_report: Path, an_evaluation: Evaluation, tmp_path: Path) -> None:

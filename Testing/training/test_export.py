@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import SimpleITK as sitk
@@ -13,51 +16,151 @@ from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.bundle import load_bundle
 from DualSamplingCOVIDLib.diagnosis import COVID
 from DualSamplingCOVIDLib.phantom import make_phantom
+from DualSamplingCOVIDLib.run_folder import MODELS
 from DualSamplingCOVIDLib.training.cross_validation import train_models
 from DualSamplingCOVIDLib.training.run import load_run
 from DualSamplingCOVIDLib.weights import read
 from training.runs import CARD, CONFIG, CPU, a_run
 
-MODELS = ("attention-us", "attention-ss")
+LIMIT = 0.001
 
 
 @pytest.fixture(scope="module")
 def a_finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of both folds; of each class in the folds two of six cases lie below the detection limit."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     train_models(a_run(folder, CONFIG.changed(models=MODELS, epochs=1)), range(2), CPU)
+    _change_run(folder, lambda card: card["segmenter"].update(detection_limit=LIMIT))
     return folder
+
+
+@pytest.fixture(scope="module")
+def its_evaluation(a_finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated") / "out"
+    quick = ("--resamples", "20", "--permutations", "10", "--progress", "none")
+    assert main(["evaluate", str(a_finished_run), "--output", str(folder), *quick]) == 0
+    return folder / "evaluation.json"
+
+
+def _change_run(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    card = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    change(card)
+    (folder / "run.json").write_text(json.dumps(card), encoding="utf-8")
 
 
 def _export(run: Path, output: Path, *more: str) -> int:
     return main(["bundle", "export", str(run), "--output", str(output), "--progress", "none", *more])
 
 
-def test_every_folds_best_weights_become_members(a_finished_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "evaluation.json").write_text('{"auc": {"estimate": 0.75}}')
-    assert _export(a_finished_run, tmp_path / "mine", "--evaluation", str(tmp_path / "evaluation.json")) == 0
+def test_every_folds_best_weights_become_members(a_finished_run: Path, its_evaluation: Path, tmp_path: Path) -> None:
+    assert _export(a_finished_run, tmp_path / "mine", "--evaluation", str(its_evaluation)) == 0
     bundle = load_bundle(tmp_path / "mine")
     bundle.check_members()
     assert [(m.name, m.sampling, m.kind, m.fold, m.width) for m in bundle.members] == [
-        (f"{model}-fold-{fold}", model[-2:].upper(), "attention", fold, 2) for fold in (0, 1) for model in MODELS
+        (f"{model}-fold-{fold}", model[-2:].upper(), model.split("-")[0], fold, 2)
+        for fold in (0, 1)
+        for model in MODELS
     ]
-    assert bundle.segmenter == CARD and bundle.grid == CONFIG.grid and bundle.card.name == "mine"
+    assert (
+        bundle.segmenter == replace(CARD, detection_limit=LIMIT)
+        and bundle.grid == CONFIG.grid
+        and bundle.card.name == "mine"
+    )
     for member in bundle.members:
         own = read(a_finished_run / f"folds/{member.fold}/{member.name.rsplit('-fold', 1)[0]}/weights.safetensors")
         assert all((bundle.weights(member)[name] == value).all() for name, value in own.items())
-    assert bundle.evaluation["evaluation"] == {"auc": {"estimate": 0.75}}
+    record = json.loads(its_evaluation.read_text(encoding="utf-8"))
+    assert bundle.evaluation["evaluation"] == record
+    assert bundle.evaluation["folds"] == {"run": 2, "exported": [0, 1]}
+    rows = {(row["method"], row["set"]): row for row in record["tables"] if row["group"] == "all"}
+    auc = rows["attention-ds", "validation"]["auc"]
     assert bundle.evaluation["cases"]["test"]["patients"] == 2
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
     for text in (
         "# mine",
         "Research use only",
         "6 CTs with COVID-19 and 6 with CAP, of 12 patients, in 2 folds",
-        "| folds | 6 | 6 | 12 | 4 | 0 | 8 |",
+        "| learned from | 6 | 6 | 12 | 4 | 0 | 8 |",
         "threshold 1: cut-offs 0.001 / 0.005 / 0.03",
         "| attention-ss | 1 | 0 |",
-        '"estimate": 0.75',
+        "Of Attention RN34 + DS over all 2 folds of the run, which this bundle holds",
+        f"| validation folds | {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), n = 12 |",
+        "detection limit 0.001. Below it the answer is “no pneumonia found”",
+        "2 of 6 CTs with COVID-19 and 2 of 6 with CAP of the validation folds, "
+        "1 of 1 CTs with COVID-19 and 0 of 1 with CAP of the test set",
         "## Limits",
     ):
         assert text in card
+
+
+def test_the_card_says_what_the_detection_limit_costs(
+    a_finished_run: Path, its_evaluation: Path, tmp_path: Path
+) -> None:
+    assert _export(a_finished_run, tmp_path / "mine", "--evaluation", str(its_evaluation)) == 0
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8").splitlines()
+    head = card.index("| cases | class | n | below the limit | named rightly | below the limit as not found |")
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in card[head + 2 : head + 6]]
+    assert [row[:4] for row in cells] == [
+        ["validation folds", "COVID-19", "6", "2"],
+        ["validation folds", "CAP", "6", "2"],
+        ["test set", "COVID-19", "1", "1"],
+        ["test set", "CAP", "1", "0"],
+    ]
+    detection = json.loads(its_evaluation.read_text(encoding="utf-8"))["detection"]
+    assert [(float(row[4].split()[0]), float(row[5].split()[0])) for row in cells] == [
+        pytest.approx((one["named"]["value"], one["found"]["value"]), abs=5e-4) for one in detection
+    ]
+    assert float(cells[2][5].split()[0]) == 0.0  # the only COVID-19 case of the test set lies below
+
+
+def test_a_part_of_the_folds_counts_what_it_learned_from_and_says_whose_figures_it_shows(
+    a_finished_run: Path, its_evaluation: Path, tmp_path: Path
+) -> None:
+    assert _export(a_finished_run, tmp_path / "one", "--fold", "1", "--evaluation", str(its_evaluation)) == 0
+    bundle = load_bundle(tmp_path / "one")
+    learned = "3 CTs with COVID-19 and 3 with CAP, of 6 patients, outside fold 1 of 2"
+    assert bundle.card.learned_from == learned
+    assert bundle.evaluation["folds"] == {"run": 2, "exported": [1]}
+    counts = bundle.evaluation["cases"]
+    assert counts["learned from"] == {"COVID-19": 3, "CAP": 3, "patients": 6, "small": 2, "medium": 0, "large": 4}
+    assert counts["best epoch chosen on"]["patients"] == 6
+    card = (tmp_path / "one" / "README.md").read_text(encoding="utf-8")
+    for text in (f"{learned}.", "over all 2 folds of the run, while this bundle holds fold 1 alone;"):
+        assert text in card
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda card: card.update(cohort_sha256="cd" * 32), "not the same cohort"),
+        (lambda card: card["grid"].update(spacing_xyz=[8.0, 8.0, 9.0]), "not the same network grid"),
+        (lambda card: card["segmenter"].update(name="other"), "not the same segmenter"),
+    ],
+)
+def test_the_evaluation_of_another_run_is_refused(
+    a_finished_run: Path,
+    its_evaluation: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, Any]], object],
+    cause: str,
+) -> None:
+    run = shutil.copytree(a_finished_run, tmp_path / "run")
+    _change_run(run, change)
+    assert _export(run, tmp_path / "bundle", "--evaluation", str(its_evaluation)) == 3
+    said = capsys.readouterr().err
+    assert str(its_evaluation) in said and cause in said and said.count("\n") == 1
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("text", ['{"auc": {"estimate": 0.75}}', '{"schema": 1}', "[]", ""])
+def test_any_other_json_is_refused(
+    a_finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "any.json").write_text(text, encoding="utf-8")
+    assert _export(a_finished_run, tmp_path / "bundle", "--evaluation", str(tmp_path / "any.json")) == 3
+    said = capsys.readouterr().err
+    assert "any.json: " in said and said.count("\n") == 1 and not (tmp_path / "bundle").exists()
 
 
 def test_analyze_shows_each_fold_and_decides_by_their_mean(a_finished_run: Path, tmp_path: Path) -> None:
@@ -66,7 +169,7 @@ def test_analyze_shows_each_fold_and_decides_by_their_mean(a_finished_run: Path,
     arguments = ["analyze", str(tmp_path / "ct.nii.gz"), "--bundle", str(tmp_path / "bundle"), "--progress", "none"]
     assert main([*arguments, "--write", "masks,report", "--output", str(tmp_path / "out")]) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    found = {(m["sampling"], m["fold"]): m["probability"] for m in report["members"]}
+    found = {(m["sampling"], m["fold"]): m["probability"] for m in report["members"] if m["kind"] == "attention"}
     assert set(found) == {(sampling, fold) for sampling in ("US", "SS") for fold in (0, 1)}
     decision = report["decision"]
     for sampling, mean in (("US", decision["p_us"]), ("SS", decision["p_ss"])):

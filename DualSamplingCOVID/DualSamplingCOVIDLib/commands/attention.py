@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..errors import ResourceError
 from ..evaluation.attention_cases import maps_of
 from ..evaluation.attention_run import MeasureSettings, measure_run
 from ..evaluation.attention_tables import AttentionQuality, median_cases
@@ -28,7 +31,8 @@ def write_attention(
 
     ``attention-quality.csv`` (one row a method, stratum and measure), ``attention-differences.csv``,
     ``attention-randomisation.csv``, ``attention-maps.csv`` (one row a map), ``attention-quality.json`` (all of it) and
-    ``attention-grid.png``, the evidence of the median case of each stratum.
+    ``attention-grid.png``, the evidence of the median case of each stratum. The table of the maps and the JSON hold
+    patient_id, for statistics by patient.
 
     Args:
         run: of `run_folder.read_begun` or `read_run`.
@@ -42,8 +46,10 @@ def write_attention(
     Raises:
         InputError: there are no COVID-19 cases, or a prepared file cannot be read.
         BundleError: weights cannot be read.
+        ResourceError: memory ran out, the GPU's or the computer's.
     """
-    quality = measure_run(run, settings, device=device, store=store, resamples=resamples, progress=progress)
+    with _enough_memory():
+        quality = measure_run(run, settings, device=device, store=store, resamples=resamples, progress=progress)
     for name, rows in (
         ("quality", quality.as_table()),
         ("differences", quality.differences_as_table()),
@@ -53,7 +59,8 @@ def write_attention(
         _write_rows(folder / f"attention-{name}.csv", rows)
     (folder / NUMBERS).write_text(quality.as_json(), encoding="utf-8")
     progress("drawing the evidence", 0.0)
-    save_median_grid(folder / GRID, run, quality, device)
+    with _enough_memory():
+        save_median_grid(folder / GRID, run, quality, device)
     return quality
 
 
@@ -80,6 +87,17 @@ def save_median_grid(path: Path, run: BegunRun, quality: AttentionQuality, devic
             )
         )
     save_grid(path, cases)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Say what to do where memory runs out."""
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError):
+        raise ResourceError("memory ran out: close other programs, or choose --device cpu") from None
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

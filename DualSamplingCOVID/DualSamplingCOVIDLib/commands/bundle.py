@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from ..bundle import Bundle, load_bundle
-from ..run_folder import read_json
 from . import arguments, output, reporter
 
 
@@ -24,7 +23,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     own.add_argument("run_folder", type=Path, metavar="RUN")
     own.add_argument("--output", type=Path, required=True, metavar="DIR", help="the bundle")
     own.add_argument("--name", help="what the bundle is called (the output's name)")
-    own.add_argument("--evaluation", type=Path, metavar="FILE", help="evaluation.json, as `evaluate` writes it")
+    own.add_argument(
+        "--evaluation", type=Path, metavar="FILE", help="evaluation.json of this run, as `evaluate` writes it"
+    )
     own.add_argument(
         "--fold", type=arguments.seed, action="append", metavar="K", help="of this fold alone; more than once for more"
     )
@@ -52,10 +53,11 @@ def export(options: argparse.Namespace) -> None:
     from ..training.export import export_bundle
 
     output.check(options.output, options.overwrite, options.run_folder, options.evaluation)
-    evaluation = read_json(options.evaluation) if options.evaluation else None
     name = options.name or options.output.resolve().name
     with output.whole(options.output, options.overwrite) as folder:
-        made = export_bundle(options.run_folder, folder / "bundle", name, evaluation, options.fold, options.progress)
+        made = export_bundle(
+            options.run_folder, folder / "bundle", name, options.evaluation, options.fold, options.progress
+        )
         for file in (folder / "bundle").iterdir():
             file.rename(folder / file.name)
         (folder / "bundle").rmdir()

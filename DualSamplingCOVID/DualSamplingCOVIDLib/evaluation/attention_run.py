@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from .attention_quality import (
     measure,
     rank_correlation,
 )
-from .attention_tables import AttentionQuality, MapQuality, summarise
+from .attention_tables import DS, SS, US, AttentionQuality, MapQuality, summarise
 
 _IN_FIGURES = ("case_id", "patient_id", "label", "fold", "ratio", "stratum")
 _LATTICE = 4
@@ -112,12 +113,25 @@ def measure_case(
     asked = probabilities(models, w)
     background = lung_background(found.image, found.infection, found.lungs)
     rows = []
+    one_empty = {US, SS} <= set(found.maps) and is_dead(found.maps[US]) != is_dead(found.maps[SS])
     for method, a_hat in found.maps.items():
         curves = None
         if settings.curve_steps:
             curves = insertion_deletion(
                 asked[method], found.image, background, a_hat, found.lungs, settings.curve_steps
             )
+        measures = measure(
+            a_hat,
+            found.infection,
+            found.lungs,
+            run.grid_spacing_xyz,
+            settings.tolerance_mm,
+            settings.voxels,
+            settings.seed,
+        )
+        one_member_empty = method == DS and one_empty
+        if one_member_empty:
+            measures = dataclasses.replace(measures, dice=math.nan, iou=math.nan)
         rows.append(
             MapQuality(
                 case_id=case.case_id,
@@ -128,15 +142,8 @@ def measure_case(
                 stratum=case.stratum,
                 method=method,
                 raw_peak=found.peaks[method],
-                measures=measure(
-                    a_hat,
-                    found.infection,
-                    found.lungs,
-                    run.grid_spacing_xyz,
-                    settings.tolerance_mm,
-                    settings.voxels,
-                    settings.seed,
-                ),
+                measures=measures,
+                one_member_empty=one_member_empty,
                 curves=curves,
             )
         )

@@ -4,6 +4,9 @@ How dead maps enter: a map without any value above 0 has no figure and is left o
 beside it (`dead`). Since a method could gain by being silent in hard cases, `with_dead` is the mean in which each dead
 map counts as the worst answer: 0 for pointing, energies, Dice and IoU, the prevalence for AUPRC. A distance and the
 curves have no worst answer: there `with_dead` is NaN as soon as one map is dead.
+
+A combined map of which one member's map is dead peaks at the other's weight, not at 1: Eq. 2's threshold cuts it at
+another height, or takes it away altogether. For Dice and IoU it counts as dead, for everything else as it is.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ MEASURES = (
     "insertion", "deletion",
 )  # fmt: skip
 _WORST_IS_ZERO = ("pointing", "energy_infection", "energy_lungs", "dice", "iou")
+_AT_THE_THRESHOLD = ("dice", "iou")
 _NEED_NO_INFECTION = ("prevalence", "energy_lungs", "insertion", "deletion")
 
 Value = Callable[["MapQuality"], float]
@@ -41,8 +45,9 @@ Value = Callable[["MapQuality"], float]
 class MapQuality:
     """One case's map by one method.
 
-    `raw_peak` is the map's largest value before min-max, NaN for the combined map. `curves` is None for a dead map, and
-    where no curves were asked for. `sanity` has Spearman's correlation with the map after each stage of weights was
+    `raw_peak` is the map's largest value before min-max, NaN for the combined map. `one_member_empty` says of the
+    combined map that one of its two is dead; Dice and IoU are NaN then. `curves` is None for a dead map, and where no
+    curves were asked for. `sanity` has Spearman's correlation with the map after each stage of weights was
     randomised, NaN where that map is dead; empty where the check was not made for this case.
     """
 
@@ -55,6 +60,7 @@ class MapQuality:
     method: str
     raw_peak: float
     measures: MapMeasures
+    one_member_empty: bool
     curves: Curves | None = None
     sanity: tuple[tuple[str, float], ...] = ()
 
@@ -65,20 +71,23 @@ class MapQuality:
         return float(getattr(self.measures, measure))
 
     def value_with_dead(self, measure: str) -> float:
-        """Return the measure, and for a dead map the worst answer; NaN where there is none."""
-        if not self.measures.dead:
+        """Return the measure, and for a map that is dead for it the worst answer; NaN where there is none."""
+        if not self._is_silent(measure):
             return self.value(measure)
         if measure in ("prevalence", "auprc"):
             return self.measures.prevalence
         return 0.0 if measure in _WORST_IS_ZERO else math.nan
 
     def is_dead_for(self, measure: str) -> bool:
-        """Whether the map is dead in a case in which the measure had something to find."""
-        return self.measures.dead and (measure in _NEED_NO_INFECTION or self.measures.prevalence > 0)
+        """Whether the map tells the measure nothing in a case in which there was something to find."""
+        return self._is_silent(measure) and (measure in _NEED_NO_INFECTION or self.measures.prevalence > 0)
 
     def is_defined_for(self, measure: str) -> bool:
         """Whether the map is alive and the measure a number."""
-        return not self.measures.dead and not math.isnan(self.value(measure))
+        return not self._is_silent(measure) and not math.isnan(self.value(measure))
+
+    def _is_silent(self, measure: str) -> bool:
+        return self.measures.dead or (self.one_member_empty and measure in _AT_THE_THRESHOLD)
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,8 @@ class Figure:
     """A measure's mean over the cases of a stratum with its patient-clustered 95 % interval.
 
     `n` cases of `patients` patients carry the mean; `dead` maps and `undefined` cases (no infection on the grid, no
-    curves asked for) are left out of it. `with_dead` is the mean in which dead maps count as the worst answer.
+    curves asked for) are left out of it. Of Dice and IoU, `one_member_empty` of the `dead` are combined maps of which
+    one member's map is empty. `with_dead` is the mean in which dead maps count as the worst answer.
     """
 
     method: str
@@ -98,6 +108,7 @@ class Figure:
     n: int
     patients: int
     dead: int
+    one_member_empty: int
     undefined: int
     with_dead: float
 
@@ -185,7 +196,8 @@ class AttentionQuality:
         rows = []
         for row in self.maps:
             named = {f.name: getattr(row, f.name) for f in dataclasses.fields(row)[:8]}
-            rows.append(named | {"dead": row.measures.dead} | {name: row.value(name) for name in MEASURES})
+            named |= {"dead": row.measures.dead, "one_member_empty": row.one_member_empty}
+            rows.append(named | {name: row.value(name) for name in MEASURES})
         return rows
 
     def as_json(self) -> str:
@@ -251,7 +263,7 @@ def median_cases(maps: Sequence[MapQuality], method: str = US, measure: str = "e
 
 
 def mean_interval(values: Sequence[float], patients: Sequence[str], resamples: int, seed: int) -> Interval:
-    """Return the mean of values [case] with the interval of `strata.patient_bootstrap`.
+    """Return the mean of values [case] with the interval of `bootstrap.patient_bootstrap`.
 
     One patient has no interval: resampling would make it as narrow as a point. Without values all is NaN.
     """
@@ -283,6 +295,7 @@ def _figure(rows: list[MapQuality], method: str, stratum: str, measure: str, res
         n=len(used),
         patients=len(set(patients)),
         dead=len(dead),
+        one_member_empty=sum(not row.measures.dead for row in dead),
         undefined=len(rows) - len(used) - len(dead),
         with_dead=_plain_mean([row.value_with_dead(measure) for row in (*used, *dead)]),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..diagnosis import STRATA
 from .attention_networks import STAGES
-from .attention_tables import ALL, AttentionQuality, Figure, PairedDifference
+from .attention_tables import ALL, DS, AttentionQuality, Figure, PairedDifference
 
 NOTHING = "–"
 
@@ -50,21 +50,24 @@ def _measures(quality: AttentionQuality) -> TextTable:
     methods = list(dict.fromkeys(figure.method for figure in quality.figures))
     found = {(figure.stratum, figure.method, figure.measure): figure for figure in quality.figures}
     rows = tuple(
-        (stratum, method, str(found[stratum, method, "energy_lungs"].dead), *cells)
+        (stratum, method, str(found[stratum, method, "energy_lungs"].dead), empty, *cells)
         for stratum in (*STRATA, ALL)
         for method in methods
+        for empty in [str(found[stratum, method, "dice"].one_member_empty) if method == DS else NOTHING]
         for cells in [[_cell(found[stratum, method, measure]) for measure in _TITLES]]
     )
     return TextTable(
         title=f"Attention quality, {quality.label} cases",
-        columns=("Infection", "Method", "Dead maps", *_TITLES.values()),
+        columns=("Infection", "Method", "Dead maps", "One member's map is empty", *_TITLES.values()),
         rows=rows,
         note=(
             "Mean [95 % interval by patient-clustered bootstrap], n: cases. Each validation case is measured with the "
             "models of its own fold. Dead maps (no positive evidence anywhere) are left out of the means; so are cases "
-            f"without infection on the grid. Pointing game: the peak lies in the infection or within the tolerance"
-            f"{tolerance}. A map without knowledge has an AUPRC of the infection's share of the lungs. Insertion and "
-            "deletion follow each method's own network."
+            "without infection on the grid. Where one member's map is empty, the combined map peaks at the other one's "
+            "weight, not at 1: such cases are left out of Dice and IoU. Pointing game: the peak lies in the infection "
+            f"or within the tolerance{tolerance}. Distances in mm take the lungs to fit into the network's grid: "
+            "larger lungs are shrunk to it, and their distances read too small. A map without knowledge has an AUPRC "
+            "of the infection's share of the lungs. Insertion and deletion follow each method's own network."
         ),
     )
 
@@ -76,9 +79,9 @@ def _differences(quality: AttentionQuality) -> TextTable:
         columns=("Infection", "Difference", "Measure", "Mean", "n", "Patients", "Dead maps", "Dead maps as worst", "n"),
         rows=rows,
         note=(
-            "Mean over cases of the differences [95 % interval by patient-clustered bootstrap]. Pairs with a dead map "
-            "are left out (their number: first, second method); beside it, the same with dead maps as the worst "
-            "answer: 0, for AUPRC the infection's share of the lungs."
+            "Mean over cases of the differences [95 % interval by patient-clustered bootstrap]. Pairs with a dead map, "
+            "for Dice also those where one member's map is empty, are left out (their number: first, second method); "
+            "beside it, the same with them as the worst answer: 0, for AUPRC the infection's share of the lungs."
         ),
     )
 

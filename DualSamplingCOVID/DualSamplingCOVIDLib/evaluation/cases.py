@@ -87,7 +87,10 @@ def failures(judged: Sequence[JudgedCase]) -> tuple[JudgedCase, ...]:
 
 
 def write_cases(path: Path, judged: Sequence[JudgedCase]) -> None:
-    """Write ``cases.csv``; its case_id is that of the run's ``cases.csv``, where the files of a case stand."""
+    """Write ``cases.csv``; its case_id is that of the run's ``cases.csv``, where the files of a case stand.
+
+    It holds patient_id, for statistics by patient.
+    """
     methods = list(judged[0].probabilities) if judged else []
     header = ["case_id", "patient_id", "set", "fold", "label", "site", "age", "sex", "ratio", "stratum"]
     header += [f"probability {method}" for method in methods]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,23 +12,24 @@ from ..progress import Progress, silent
 from ..run_folder import TEST, VALIDATION, Run
 from . import calibration, comparisons, tables
 from .attention_text import TextTable
-from .bootstrap import LEVEL, RESAMPLES, Floats, patient_draws
+from .bootstrap import RESAMPLES, Floats, patient_draws
 from .calibration import Brier, ReliabilityBin, SpreadGroup
 from .cases import JudgedCase, judge
 from .comparisons import Comparison
-from .methods import DECISION, TITLES, CaseSet, case_sets
+from .detection import Detection, detections
+from .methods import DECISION, CaseSet, case_sets
+from .metrics import THRESHOLD
 from .statistics import PERMUTATIONS
 from .tables import Row
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Calibration:
     """How far one method's probabilities can be taken at their word, before and after temperature scaling.
 
-    On the validation set the temperature is cross-fitted (`temperature` is the mean over the folds); on the test set it
-    is that of all folds, and the probabilities are means over the fold models. `bins` have equal width.
+    On the validation set the temperature is cross-fitted (`temperature` is the mean over the folds). On the test set it
+    is that of all folds, fitted on answers of single models, so each fold model's probabilities are scaled by it and
+    averaged after. `bins` have equal width.
     """
 
     method: str
@@ -51,9 +49,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """How the decision's fold models disagree on the test set, and whether that warns of mistakes."""
+    """How the decision's fold models disagree on the test set, and whether that warns of its `wrong` answers."""
 
     n: int
+    wrong: int
     models: int
     mean_spread: float
     warns: float
@@ -71,6 +70,7 @@ class Evaluation:
     sets: tuple[CaseSet, ...]
     groups: tuple[tables.Resampled, ...]
     rows: tuple[Row, ...]
+    detection: tuple[Detection, ...]
     comparisons: tuple[Comparison, ...]
     calibration: tuple[Calibration, ...]
     uncertainty: Uncertainty | None
@@ -127,6 +127,7 @@ def evaluate(
         sets=sets,
         groups=tuple(groups),
         rows=tables.rows(tuple(groups)),
+        detection=detections(sets, run.segmenter.detection_limit, resamples, seed),
         comparisons=tuple(compared),
         calibration=_calibrations(validation, test, resamples, seed),
         uncertainty=_uncertainty(test),
@@ -145,9 +146,8 @@ def _calibrations(validation: CaseSet, test: CaseSet, resamples: int, seed: int)
         mean = float(np.mean([temperature for _, temperature in scaled.per_fold]))
         found.append(_calibration(method, validation, p, scaled.probabilities, mean, draws[VALIDATION]))
         if test.cases:
-            p = test.answer(method)
-            at = calibration.at_temperature(p, scaled.for_test)
-            found.append(_calibration(method, test, p, at, scaled.for_test, draws[TEST]))
+            at = calibration.at_temperature(test.probabilities[method], scaled.for_test).mean(axis=0)
+            found.append(_calibration(method, test, test.answer(method), at, scaled.for_test, draws[TEST]))
     return tuple(sorted(found, key=lambda one: one.set != VALIDATION))
 
 
@@ -183,51 +183,9 @@ def _uncertainty(test: CaseSet) -> Uncertainty | None:
     p = test.probabilities[DECISION]
     return Uncertainty(
         n=len(test.cases),
+        wrong=int(np.sum((test.answer(DECISION) >= THRESHOLD) != test.is_covid)),
         models=len(p),
         mean_spread=float(np.mean(calibration.spread(p))),
         warns=calibration.spread_finds_errors(p, test.is_covid),
         groups=calibration.accuracy_by_spread(p, test.is_covid),
     )
-
-
-def as_record(evaluation: Evaluation) -> dict[str, Any]:
-    """Return all numbers as what ``evaluation.json`` holds; what is not defined is null."""
-    run = evaluation.run
-    record = {
-        "schema": SCHEMA,
-        "notice": "Research use only",
-        "run": {
-            "cohort_sha256": run.cohort_sha256,
-            "software": dict(run.software),
-            "segmenter": dataclasses.asdict(run.segmenter),
-            "grid": {"shape_kji": run.grid_shape_kji, "spacing_xyz": run.grid_spacing_xyz},
-            "folds": run.folds,
-        },
-        "settings": {
-            "resamples": evaluation.resamples,
-            "permutations": evaluation.permutations,
-            "seed": evaluation.seed,
-            "interval_level": LEVEL,
-            "threshold": 0.5,
-            "positive": "COVID-19",
-        },
-        "methods": {name: title for name, title in TITLES.items() if name in evaluation.sets[0].probabilities},
-        "decision": DECISION,
-        "tables": [dataclasses.asdict(row) for row in evaluation.rows],
-        "comparisons": [dataclasses.asdict(one) for one in evaluation.comparisons],
-        "calibration": [dataclasses.asdict(one) for one in evaluation.calibration],
-        "uncertainty": dataclasses.asdict(evaluation.uncertainty) if evaluation.uncertainty else None,
-        "notes": evaluation.notes,
-    }
-    if evaluation.attention_quality:
-        record["attention_quality"] = [dataclasses.asdict(table) for table in evaluation.attention_quality]
-    cleaned: dict[str, Any] = _without_nan(record)
-    return cleaned
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

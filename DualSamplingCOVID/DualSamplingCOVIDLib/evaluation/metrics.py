@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +24,6 @@ class Confusion:
     def __post_init__(self) -> None:
         if min(dataclasses.astuple(self)) < 0:
             raise ValueError(f"counts cannot be negative, got {dataclasses.astuple(self)}")
-
-    def __add__(self, other: Confusion) -> Confusion:
-        """Return the counts of both groups together."""
-        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
-        return Confusion(*(a + b for a, b in pairs))
 
     @property
     def covid(self) -> int:
@@ -76,15 +70,6 @@ class Scores:
     f1: float
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """All validation folds together, and the mean AUC of the single folds beside the pooled one."""
-
-    scores: Scores
-    confusion: Confusion
-    mean_fold_auc: float
-
-
 def confusion(probabilities: ArrayLike, is_covid: ArrayLike) -> Confusion:
     """Count the answers at threshold 0.5 (0.5 itself is COVID-19) of probabilities [case] against truth [case]."""
     p, covid = _checked(probabilities, is_covid)
@@ -121,34 +106,6 @@ def scores(probabilities: ArrayLike, is_covid: ArrayLike) -> Scores:
         specificity=counts.specificity,
         f1=counts.f1,
     )
-
-
-def pooled(folds: Sequence[tuple[ArrayLike, ArrayLike]]) -> Pooled:
-    """Pool the (probabilities, truth) of the validation folds, as the paper's TV columns do."""
-    if not folds:
-        raise ValueError("there are no folds to pool")
-    p = np.concatenate([np.asarray(probabilities, dtype=np.float64) for probabilities, _ in folds])
-    covid = np.concatenate([np.asarray(truth, dtype=bool) for _, truth in folds])
-    fold_aucs = [value for value in (auc(*fold) for fold in folds) if not math.isnan(value)]
-    mean = float(np.mean(fold_aucs)) if fold_aucs else math.nan
-    return Pooled(scores(p, covid), confusion(p, covid), mean)
-
-
-def mean_std(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and sample standard deviation (ddof 1), as the paper's test columns do; NaN std of one value."""
-    if not values:
-        raise ValueError("there are no values to average")
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-
-
-def mean_std_scores(models: Sequence[Scores]) -> tuple[Scores, Scores]:
-    """Return the mean and the standard deviation of each figure over the models of the folds."""
-    figures = zip(*(dataclasses.astuple(model) for model in models), strict=True)
-    pairs = [mean_std(figure) for figure in figures]
-    if not pairs:
-        raise ValueError("there are no models to average")
-    means, deviations = zip(*pairs, strict=True)
-    return Scores(*means), Scores(*deviations)
 
 
 def _share(part: int, whole: int) -> float:

@@ -50,7 +50,10 @@ class AreaComparison:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Cases that only the first, and only the second method answers rightly, and the exact two-sided p-value."""
+    """Cases that only the first, and only the second method answers rightly, and the exact two-sided p-value.
+
+    Without cases the p-value is NaN: nothing was compared.
+    """
 
     only_first: int
     only_second: int
@@ -205,6 +208,8 @@ def mcnemar(first: ArrayLike, second: ArrayLike, is_covid: ArrayLike) -> McNemar
     covid = np.asarray(is_covid, dtype=bool)
     right = [(np.asarray(values, np.float64) >= THRESHOLD) == covid for values in (first, second)]
     only_first, only_second = int(np.sum(right[0] & ~right[1])), int(np.sum(~right[0] & right[1]))
+    if not len(covid):
+        return McNemar(0, 0, math.nan)
     n, least = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(n, k) for k in range(least + 1))
     return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**n))

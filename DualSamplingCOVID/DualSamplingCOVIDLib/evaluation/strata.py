@@ -1,4 +1,4 @@
-"""Results by infection ratio (Table III), and cut-offs for other segmenters."""
+"""The cut-offs of the infection ratio, refitted for other segmenters than the paper's."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..diagnosis import STRATA, CutOffs
-from .metrics import Confusion, Scores, confusion, scores
-
-
-@dataclass(frozen=True)
-class StratumScores:
-    """One group of Table III: its figures and the counts that they rest on."""
-
-    stratum: str
-    scores: Scores
-    confusion: Confusion
+from ..diagnosis import CutOffs
 
 
 @dataclass(frozen=True)
@@ -36,34 +26,6 @@ class Proportions:
 PAPER_PROPORTIONS = Proportions(below_minimal=0.30, below_small=989 / 2186, above_large=696 / 2186)
 """The TV set's: strata from Table III's counts; below `minimal` derived from "approximately 1.5" (section III-C), which
 makes 60 % of the 1092 CAP smaller (the few COVID-19 cases there are not reported)."""
-
-
-def strata_of(ratios: ArrayLike, cut_offs: CutOffs) -> tuple[str, ...]:
-    """Return each ratio's stratum: ``"small"``, ``"medium"`` or ``"large"``."""
-    return tuple(cut_offs.stratum(float(ratio)) for ratio in np.asarray(ratios, dtype=np.float64))
-
-
-def by_stratum(
-    probabilities: ArrayLike, is_covid: ArrayLike, ratios: ArrayLike, cut_offs: CutOffs
-) -> tuple[StratumScores, ...]:
-    """Return the figures of the small, medium and large group, in this order; NaN where a group lacks a class.
-
-    Args:
-        probabilities: of COVID-19 [case].
-        is_covid: truth [case].
-        ratios: infection ratios [case] of the segmenter that the cut-offs belong to.
-        cut_offs: bounds of the groups.
-    """
-    p, covid = np.asarray(probabilities, dtype=np.float64), np.asarray(is_covid, dtype=bool)
-    groups = np.array(strata_of(ratios, cut_offs))
-    if not p.shape == covid.shape == groups.shape:
-        raise ValueError("probabilities, truth and ratios must have one value a case")
-    return tuple(
-        StratumScores(
-            name, scores(p[groups == name], covid[groups == name]), confusion(p[groups == name], covid[groups == name])
-        )
-        for name in STRATA
-    )
 
 
 def proportions(ratios: ArrayLike, cut_offs: CutOffs) -> Proportions:

@@ -49,6 +49,8 @@ class ReviewTab:
         self._job = ReviewJob(self, makeProcess, program)
         self._run: Run | None = None
         self._opinions: Opinions | None = None
+        self._left: dict[Path, Opinions] = {}
+        """Of runs that were left, with what could not be saved yet."""
         self._chosen: JudgedCase | None = None
         self._shown: Shown | None = None
         self._hasShown = self._wasReading = False
@@ -92,6 +94,7 @@ class ReviewTab:
     def leave(self) -> None:
         """Give the user's layout back: the module is left."""
         self._saveComment()
+        self._saveRest()
         self._overlay.leave()
 
     def beforeSave(self) -> None:
@@ -111,6 +114,7 @@ class ReviewTab:
     def close(self) -> None:
         """End the work and let go of the scene: it closes, or the module does."""
         self._saveComment()
+        self._saveRest()
         self._job.abandon()
         self._overlay.forget()
         self._chosen = self._shown = None
@@ -149,6 +153,7 @@ class ReviewTab:
         self._hasShown = True
         findings = [finding.message for finding in value.result.summary.findings if finding.code.startswith("other-")]
         self.tell(" ".join([*findings, value.note]).strip(), isError=bool(value.note))
+        self._saveRest()
         self.update()
 
     def onCancelled(self) -> None:
@@ -178,26 +183,29 @@ class ReviewTab:
         try:
             run = read_run(folder)
             judged = judge_run(run)
-            opinions = Opinions(folder)
         except UserError as error:
             write(self._ui.runLabel, str(error), isError=True)
             return
-        self._run, self._opinions = run, opinions
+        self._run, self._opinions = run, self._left.pop(folder, None) or Opinions(folder)
         self._preferences.reviewedRun = text
         write(self._ui.runLabel, about(run, len(judged)))
         try:
-            opinions.read()
+            self._opinions.read()
         finally:
             self._table.show(judged)
             self.update()
 
     def _leaveRun(self) -> None:
+        """Let go of the run; opinions that cannot be saved are kept, and the sentence that says why stays."""
+        self.tell("")
         self._saveComment()
         self._job.abandon()
         self._takeAway()
+        if self._run is not None and self._opinions is not None:
+            self._left[self._run.folder] = self._opinions
         self._run = self._opinions = self._chosen = None
+        self._saveRest()
         write(self._ui.runLabel, _("Choose the folder that cross-validate wrote."))
-        self.tell("")
         self._table.show(())
         self._showCase()
         self.update()
@@ -211,10 +219,10 @@ class ReviewTab:
     def _onChosen(self, judged: JudgedCase) -> None:
         if judged is self._chosen:
             return
-        self._saveComment()
-        self._chosen = judged
         self.tell("")
+        self._saveComment()
         self._saveRest()
+        self._chosen = judged
         self._takeAway()  # no picture of one case under the name of another
         self._showCase()
         assert self._run is not None
@@ -247,7 +255,7 @@ class ReviewTab:
         ui.agreeButton.checked = opinion.opinion == AGREE
         ui.flagButton.checked = opinion.opinion == FLAG
         ui.commentEdit.text = opinion.comment
-        ui.savedLabel.text = _saved(opinion)
+        ui.savedLabel.text = self._saved(opinion)
 
     def _opinionOf(self, case_id: str) -> Opinion:
         return Opinion(case_id) if self._opinions is None else self._opinions.of(case_id)
@@ -285,24 +293,36 @@ class ReviewTab:
         if self._chosen is None or self._opinions is None:
             return
         said = Opinion(self._chosen.case.case_id, opinion, self._ui.commentEdit.text.strip())
+        self.tell("")
         try:
             self._opinions.save(said)
-            self.tell("")
+            self._saveRest()
         except UserError as error:
             self.tell(str(error))
         now = self._opinionOf(said.case_id)
         self._ui.agreeButton.checked, self._ui.flagButton.checked = now.opinion == AGREE, now.opinion == FLAG
-        unsaved = said.case_id in self._opinions.unsaved or now.comment != said.comment
-        self._ui.savedLabel.text = _("not saved") if unsaved else _saved(now)
+        self._ui.savedLabel.text = self._saved(now) if now.comment == said.comment else _("not saved")
         self._table.refresh(self._chosen)
 
     def _saveRest(self) -> None:
-        if self._opinions is None:
-            return
-        try:
-            self._opinions.save_rest()
-        except UserError as error:
-            self.tell(str(error))
+        """Save what could not be saved before, also of runs that were left; where that fails the sentence says why."""
+        for opinions in (*self._left.values(), self._opinions):
+            try:
+                if opinions is not None:
+                    opinions.save_rest()
+            except UserError as error:
+                self.tell(str(error))
+        self._left = {folder: opinions for folder, opinions in self._left.items() if opinions.unsaved}
+        if self._chosen is not None:
+            opinion = self._opinionOf(self._chosen.case.case_id)
+            if opinion.comment == self._ui.commentEdit.text.strip():
+                self._ui.savedLabel.text = self._saved(opinion)
+
+    def _saved(self, opinion: Opinion) -> str:
+        """Say when an opinion was saved, or that it is not; nothing of one that nobody has."""
+        if self._opinions is not None and opinion.case_id in self._opinions.unsaved:
+            return _("not saved")
+        return _("saved {time} UTC").format(time=opinion.time[:16].replace("T", " ")) if opinion.time else ""
 
     def tell(self, sentence: str, isError: bool = True) -> None:
         """Show what a person should know now."""
@@ -355,7 +375,3 @@ def card(run: Run, judged: JudgedCase) -> str:
     if hints:
         lines.append("; ".join(hints))
     return "".join(f"<p style='margin: 1px 0'>{line}</p>" for line in lines)
-
-
-def _saved(opinion: Opinion) -> str:
-    return _("saved {time} UTC").format(time=opinion.time[:16].replace("T", " ")) if opinion.time else ""

@@ -15,16 +15,16 @@ from .. import resources
 from ..diagnosis import RESEARCH_USE_ONLY
 from ..evaluation.cases import LOW_CONFIDENCE, JudgedCase, write_cases
 from ..evaluation.cases import failures as failed
-from ..evaluation.evaluate import Evaluation, as_record
+from ..evaluation.evaluate import Evaluation
 from ..evaluation.methods import DECISION, TITLES
+from ..evaluation.record import as_record
 from ..progress import Progress, silent
 from . import charts, failures, tables
 
 _TEMPLATE = "Report/evaluation.html.j2"
 _UNBROKEN = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|[\d.]+ ± [\d.]+|n =? ?\d+|RN34 \+ \w\w|[\d.]+ – [\d.]+|&[lg]t; [\d.]+")
 """What a line is not broken in: intervals, a mean with its deviation, n, methods and bounds of a group."""
-_INDEX = ("set", "number", "case_id", "patient_id", "fold", "label", "answer", "probability", "ratio", "stratum",
-          "spread", "figure")  # fmt: skip
+_INDEX = ("set", "number", "case_id", "fold", "label", "answer", "probability", "ratio", "stratum", "spread", "figure")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def write(folder: Path, evaluation: Evaluation, progress: Progress = silent, evi
     """Write everything into an empty folder; the same evaluation gives the same bytes.
 
     Args:
-        folder: gets ``evaluation.json``, ``cases.csv``, ``failures.csv``, ``report.html``, ``tables/``, ``figures/``.
+        folder: gets ``evaluation.json``, ``cases.csv``, ``failures.csv``, ``report.html``, ``tables/``, ``figures/``;
+            of these only ``cases.csv`` has patient_id.
         evaluation: of `evaluation.evaluate.evaluate`.
         progress: told where the work stands.
         evidence: picture of the attention of some cases (the paper's Fig. 5), for the page.
@@ -138,8 +139,8 @@ def _write_index(path: Path, index: Sequence[Failure]) -> None:
             fold = "" if case.fold is None else case.fold
             spread = "" if math.isnan(one.spread) else f"{one.spread:.6f}"
             writer.writerow(
-                [case.set, entry.number, case.case_id, case.patient_id, fold, case.label, one.answer,
-                 f"{one.probability:.6f}", repr(case.ratio), case.stratum, spread, entry.figure]
+                [case.set, entry.number, case.case_id, fold, case.label, one.answer, f"{one.probability:.6f}",
+                 repr(case.ratio), case.stratum, spread, entry.figure]
             )  # fmt: skip
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..diagnosis import RESEARCH_USE_ONLY, STRATA, CutOffs
+from ..diagnosis import NO_PNEUMONIA, RESEARCH_USE_ONLY, STRATA, CutOffs
 from ..evaluation.calibration import Brier
 from ..evaluation.comparisons import Comparison
 from ..evaluation.evaluate import Calibration, Evaluation
-from ..evaluation.methods import TITLES
+from ..evaluation.methods import DECISION, TITLES
 from ..evaluation.tables import ALL, METRICS, Estimate, Row
 from ..evaluation.tables import TITLES as METRIC_TITLES
 from ..run_folder import TEST, VALIDATION
@@ -62,8 +62,10 @@ def table_2(evaluation: Evaluation) -> Sheet:
         "TV set: the validation folds pooled, with the mean over the single folds beside it. Test set: mean ± standard "
         "deviation (ddof 1) over the fold models. In brackets: 95 % interval by patient-clustered bootstrap. n: cases "
         "that the figure rests on. Threshold 0.5, positive is COVID-19, F1 is the mean over both classes. An interval "
-        "without width is what resampling few cases gives, not certainty. The infection ratio alone (a logistic "
-        "regression on its logarithm, cross-fitted) is what the others must beat."
+        "without width is what resampling few cases gives, not certainty. Each network's best epoch was chosen on its "
+        "validation fold, so the TV set's figures are optimistic, and the cut-offs of the infection ratio were fitted "
+        "on the ratios of all folds. The infection ratio alone (a logistic regression on its logarithm, cross-fitted) "
+        "is what the others must beat."
     )
     return Sheet("table2", "Table II: classification results", tuple(head), tuple(rows), note)
 
@@ -94,6 +96,31 @@ def table_3(evaluation: Evaluation) -> Sheet:
         f"{segmenter.name} {segmenter.version}. Otherwise as Table II."
     )
     return Sheet("table3", "Table III: results by infection ratio", head, tuple(rows), note)
+
+
+def detection(evaluation: Evaluation) -> Sheet:
+    """Return how many cases lie below the detection limit, and what the decision is worth without them."""
+    head = ("Set", "Class", "n (patients)", "Below the limit", "Named rightly", "Below the limit as not found")
+    rows, name = [], ""
+    for one in evaluation.detection:
+        before, name = name, one.set
+        cells = (
+            SET_TITLES[name] if name != before else "",
+            one.label,
+            f"{one.n} ({one.patients})",
+            str(one.below),
+            _estimate(one.named),
+            _estimate(one.found),
+        )
+        rows.append(cells)
+    limit = evaluation.run.segmenter.detection_limit
+    note = (
+        f"Below the segmenter's detection limit, an infection ratio of {limit:.4g}, analyze answers “{NO_PNEUMONIA}” "
+        "and names neither disease; the other tables take the networks' answer for every case. Named rightly: share of "
+        f"the class that {TITLES[DECISION]} calls by its name, for COVID-19 the sensitivity and for CAP the "
+        "specificity of Table II; beside it the same with the cases below the limit counted as not found."
+    )
+    return Sheet("detection", "Cases below the detection limit", head, tuple(rows), note)
 
 
 def comparisons(evaluation: Evaluation) -> Sheet:
@@ -159,8 +186,9 @@ def calibration(evaluation: Evaluation) -> Sheet:
         rows.append(cells)
     note = (
         "ECE: expected calibration error over ten bins. Brier = reliability − resolution + uncertainty + within bins "
-        "of equal width. Temperature: cross-fitted on the TV set (the mean over the folds is shown), that of all folds "
-        "on the test set, where the probability is the mean over the fold models."
+        "of equal width. Temperature: cross-fitted on the TV set (the mean over the folds is shown); on the test set "
+        "that of all folds, which scales each fold model's probability before their mean is taken. Averaging softens "
+        "probabilities by itself, scaled ones as well: of the mean the temperature is not the best one."
     )
     return Sheet("calibration", "Calibration errors and Brier scores", head, tuple(rows), note)
 
@@ -178,8 +206,8 @@ def uncertainty(evaluation: Evaluation) -> Sheet | None:
     )
     note = (
         f"Spread: standard deviation of the probability over the {found.models} fold models (mean "
-        f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers it has an AUC of "
-        f"{_number(found.warns)} (0.5 tells nothing)."
+        f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers, of which there are {found.wrong}, it "
+        f"has an AUC of {_number(found.warns)} (0.5 tells nothing)."
     )
     return Sheet("uncertainty", "Accuracy where the fold models disagree", head, rows, note)
 
@@ -187,7 +215,13 @@ def uncertainty(evaluation: Evaluation) -> Sheet | None:
 def sheets(evaluation: Evaluation) -> tuple[Sheet, ...]:
     """Return all tables, in the order of the report."""
     last = uncertainty(evaluation)
-    fixed = (table_2(evaluation), table_3(evaluation), comparisons(evaluation), calibration(evaluation))
+    fixed = (
+        table_2(evaluation),
+        detection(evaluation),
+        table_3(evaluation),
+        comparisons(evaluation),
+        calibration(evaluation),
+    )
     given = tuple(
         Sheet(f"attention-quality-{number}", table.title, table.columns, table.rows, table.note)
         for number, table in enumerate(evaluation.attention_quality, 1)
@@ -206,6 +240,7 @@ def write(folder: Path, evaluation: Evaluation) -> None:
     numbers = {
         "table2": _table_numbers(evaluation, [(name, ALL) for name in names]),
         "table3": _table_numbers(evaluation, strata),
+        "detection": _fields([_nested(dataclasses.asdict(one)) for one in evaluation.detection]),
         "comparisons": _fields([dataclasses.asdict(one) for one in evaluation.comparisons]),
         "calibration": _fields([_flat(one) for one in evaluation.calibration]),
     }
@@ -217,6 +252,16 @@ def _flat(one: Calibration) -> dict[str, Any]:
     """Return the numbers of a calibration, bins left out; the parts of the Brier score beside the others."""
     record = {name: value for name, value in vars(one).items() if not isinstance(value, tuple | Brier)}
     return record | {f"brier_{name}": value for name, value in vars(one.brier).items()}
+
+
+def _nested(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in which the numbers of an estimate stand beside the others, named after it."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        flat |= (
+            {f"{name}_{part}": number for part, number in value.items()} if isinstance(value, dict) else {name: value}
+        )
+    return flat
 
 
 def _fields(records: list[dict[str, Any]]) -> list[list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,13 +11,26 @@ from torch import Tensor
 
 from .. import __version__, weights
 from ..bundle import Bundle, Member, load_bundle, save_bundle
-from ..diagnosis import CAP, COVID, STRATA, BundleCard
+from ..diagnosis import CAP, COVID, NO_PNEUMONIA, STRATA, BundleCard
 from ..errors import BundleError, InputError
+from ..evaluation.record import Figure, Record, read_record
+from ..evaluation.tables import TITLES
 from ..progress import Progress, silent
-from ..run_folder import ATTENTION_SS, ATTENTION_US, RESULT, SAMPLING_AND_KIND, TEST, WEIGHTS, RunCase, read_json
+from ..run_folder import (
+    ATTENTION_SS,
+    ATTENTION_US,
+    RESULT,
+    SAMPLING_AND_KIND,
+    TEST,
+    VALIDATION,
+    WEIGHTS,
+    RunCase,
+    read_json,
+)
 from .run import TrainingRun, load_run
 
 NEEDED = (ATTENTION_US, ATTENTION_SS)
+_SETS = {VALIDATION: "validation folds", TEST: "test set"}
 INTENDED_USE = (
     "To tell COVID-19 from community acquired pneumonia on chest CT of adults with pneumonia, for research. "
     "Research use only: not a medical device, and no basis for a decision about a patient."
@@ -36,7 +48,7 @@ def export_bundle(
     run_folder: Path,
     folder: Path,
     name: str,
-    evaluation: dict[str, Any] | None = None,
+    evaluation: Path | None = None,
     folds: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> Bundle:
@@ -46,12 +58,13 @@ def export_bundle(
         run_folder: what `cross-validate` wrote.
         folder: the bundle.
         name: what it is called.
-        evaluation: what `evaluate` found; the best epochs' validation figures alone where it is None.
+        evaluation: the file in which `evaluate` wrote what it found in this run; the best epochs' validation figures
+            alone where it is None.
         folds: which folds' models become members; all that are finished where it is None.
         progress: told how many members are written.
 
     Raises:
-        InputError: the run cannot be read, or no fold is finished.
+        InputError: the run cannot be read, no fold is finished, or the evaluation is not one of this run.
         BundleError: weights are not those that were written.
     """
     run = load_run(run_folder)
@@ -61,17 +74,19 @@ def export_bundle(
     if not complete or (folds is not None and complete != chosen):
         which = "no fold" if folds is None else f"not every one of the folds {', '.join(map(str, chosen))}"
         raise InputError(f"{run_folder}: {which} has its attention models, US and SS, finished")
+    record = None if evaluation is None else read_record(evaluation, run)
     jobs = [(fold, model) for fold, model in finished if fold in complete]
     results = {job: read_json(run.model_folder(*job) / RESULT) for job in jobs}
     figures = {
-        "evaluation": evaluation,
+        "folds": {"run": run.folds, "exported": complete},
+        "evaluation": None if record is None else record.data,
         "validation": {f"{model} fold {fold}": result["best"] for (fold, model), result in results.items()},
-        "cases": _counts(run),
+        "cases": _counts(run, complete),
     }
-    card = BundleCard(name, __version__, _learned_from(run), INTENDED_USE, "")
+    card = BundleCard(name, __version__, _learned_from(run, complete), INTENDED_USE, "")
     grid = run.config.grid
     save_bundle(folder, _members(run, results, progress), card, grid, run.segmenter, figures)
-    (folder / "README.md").write_text(model_card(run, card, results, evaluation), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(run, card, results, record), encoding="utf-8")
     return load_bundle(folder)
 
 
@@ -79,10 +94,11 @@ def model_card(
     run: TrainingRun,
     card: BundleCard,
     results: dict[tuple[int, str], dict[str, Any]],
-    evaluation: dict[str, Any] | None,
+    evaluation: Record | None,
 ) -> str:
     """Return the model card in Markdown: data, figures, segmenter, intended use and limits."""
     training, segmenter = run.config.training, run.segmenter
+    folds = sorted({fold for fold, _ in results})
     cut_offs = segmenter.cut_offs
     grid = run.config.grid
     lines = [f"# {card.name}", "", "**Research use only.** Not a medical device.", ""]
@@ -90,9 +106,11 @@ def model_card(
     lines += ["| cases | COVID-19 | CAP | patients | small | medium | large |", "|---|---|---|---|---|---|---|"]
     lines += [
         f"| {where} | {n['COVID-19']} | {n['CAP']} | {n['patients']} | {n['small']} | {n['medium']} | {n['large']} |"
-        for where, n in _counts(run).items()
+        for where, n in _counts(run, folds).items()
     ]
-    lines += ["", "Small, medium and large are the strata of the infection ratio.", "", "## Networks", ""]
+    lines += ["", "Small, medium and large are the strata of the infection ratio. Each network learned from the cases "]
+    lines[-1] += "outside its fold, and its best epoch was chosen on those inside."
+    lines += ["", "## Networks", ""]
     lines += [
         f"3D ResNet34 of width {training.width} with online attention, on a grid of "
         f"{' x '.join(map(str, grid.shape_kji))} voxels (k, j, i) of {' x '.join(map(str, grid.spacing_xyz))} mm "
@@ -108,13 +126,14 @@ def model_card(
         for (fold, model), r in results.items()
     ]
     lines += ["", "## Evaluation", ""]
-    lines += _evaluation(evaluation)
+    lines += _evaluation(run, folds, evaluation)
     lines += [
         "",
         "## Segmenter",
         "",
         f"{segmenter.name} {segmenter.version}: cut-offs {cut_offs.minimal:.4g} / {cut_offs.small:.4g} / "
-        f"{cut_offs.large:.4g} (refitted on the cases of the folds), detection limit {segmenter.detection_limit:.4g}.",
+        f"{cut_offs.large:.4g} (refitted on the cases of all folds), detection limit {segmenter.detection_limit:.4g}. "
+        f"Below it the answer is “{NO_PNEUMONIA}”, whatever the networks say: {_below(run)}.",
         "",
         "## Limits",
         "",
@@ -123,12 +142,44 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def _evaluation(evaluation: dict[str, Any] | None) -> list[str]:
+def _evaluation(run: TrainingRun, folds: Sequence[int], evaluation: Record | None) -> list[str]:
     if evaluation is None:
         return [
             "Not evaluated: `dualsampling-covid evaluate` gives tables with intervals, and `--evaluation` adds them."
         ]
-    return ["```json", json.dumps(evaluation, indent=1), "```"]
+    here = "which this bundle holds" if len(folds) == run.folds else f"while this bundle holds {_named(folds)} alone"
+    lines = [
+        f"Of {evaluation.decision} over all {run.folds} folds of the run, {here}; threshold 0.5, 95 % intervals by "
+        "patient-clustered bootstrap. Every number of the evaluation is in `metadata.json`.",
+        "",
+        "| cases | " + " | ".join(TITLES.values()) + " |",
+        "|---" * (len(TITLES) + 1) + "|",
+    ]
+    for name in dict.fromkeys(where for where, _ in evaluation.figures):
+        cells = [
+            f"{_figure(evaluation.figures[name, metric])}, n = {evaluation.figures[name, metric].n}"
+            for metric in TITLES
+        ]
+        lines.append(f"| {_SETS.get(name, name)} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Below the detection limit no disease is named. Of each class: the share that the decision calls by its name, "
+        "and the same with the cases below the limit counted as not found.",
+        "",
+        "| cases | class | n | below the limit | named rightly | below the limit as not found |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in evaluation.detection:
+        cells = [_SETS.get(one.set, one.set), one.label, str(one.n), str(one.below)]
+        lines.append("| " + " | ".join([*cells, _figure(one.named), _figure(one.found)]) + " |")
+    return lines
+
+
+def _figure(found: Figure) -> str:
+    if found.value is None:
+        return "–"
+    bounds = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.value:.3f}{bounds}"
 
 
 def _members(
@@ -148,9 +199,18 @@ def _members(
         yield Member(member, sampling, kind, fold, width, f"{member}.safetensors", ""), weights.read(file)
 
 
-def _counts(run: TrainingRun) -> dict[str, dict[str, int]]:
-    """Return how many cases and patients the folds and the test set have."""
-    parts = {"folds": run.validation, TEST: run.test}
+def _taught(run: TrainingRun, folds: Sequence[int]) -> tuple[RunCase, ...]:
+    """Return the cases that at least one of these folds' networks learned from."""
+    return tuple(case for case in run.validation if set(folds) - {case.fold})
+
+
+def _counts(run: TrainingRun, folds: Sequence[int]) -> dict[str, dict[str, int]]:
+    """Return how many cases and patients these folds' networks learned from and were chosen on, and of the test set."""
+    parts = {
+        "learned from": _taught(run, folds),
+        "best epoch chosen on": tuple(case for case in run.validation if case.fold in folds),
+        TEST: run.test,
+    }
     return {name: _count(cases) for name, cases in parts.items() if cases}
 
 
@@ -161,11 +221,30 @@ def _count(cases: Sequence[RunCase]) -> dict[str, int]:
     return {**named, "patients": patients, **{name: strata[name] for name in STRATA}}
 
 
-def _learned_from(run: TrainingRun) -> str:
-    n = _counts(run)["folds"]
-    sites = sorted({case.site for case in run.validation if case.site})
+def _learned_from(run: TrainingRun, folds: Sequence[int]) -> str:
+    cases = _taught(run, folds)
+    n = _count(cases)
+    sites = sorted({case.site for case in cases if case.site})
     where = f" of {len(sites)} sites" if sites else ""
-    return (
-        f"{n['COVID-19']} CTs with COVID-19 and {n['CAP']} with CAP, of {n['patients']} patients{where}, "
-        f"in {run.config.folds} folds"
-    )
+    which = f"in {run.folds} folds" if len(folds) == run.folds else f"in {_named(folds)} of {run.folds}"
+    if len(folds) == 1:
+        which = f"outside fold {folds[0]} of {run.folds}"
+    return f"{n[COVID]} CTs with COVID-19 and {n[CAP]} with CAP, of {n['patients']} patients{where}, {which}"
+
+
+def _named(folds: Sequence[int]) -> str:
+    return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
+
+
+def _below(run: TrainingRun) -> str:
+    """Say how many of the run's cases lie below the detection limit."""
+    limit, found = run.segmenter.detection_limit, []
+    for name, cases in ((VALIDATION, run.validation), (TEST, run.test)):
+        below = Counter(case.label for case in cases if case.ratio < limit)
+        every = Counter(case.label for case in cases)
+        if cases:
+            found.append(
+                f"{below[COVID]} of {every[COVID]} CTs with COVID-19 and {below[CAP]} of {every[CAP]} with CAP of the "
+                f"{_SETS[name]}"
+            )
+    return ", ".join(found)
