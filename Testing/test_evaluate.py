@@ -54,15 +54,22 @@ def test_an_unfinished_run_is_refused_and_named(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
-@pytest.mark.parametrize("missing", ["run.json", "cases.csv", "folds/0/attention-ss/predictions.csv"])
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        ("run.json", "run.json"),
+        ("cases.csv", "cases.csv"),
+        ("folds/0/attention-ss/predictions.csv", "not finished: folds/0/attention-ss;"),
+    ],
+)
 def test_a_damaged_run_is_refused_in_one_line(
-    a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
+    a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str, named: str
 ) -> None:
     run = shutil.copytree(a_run, tmp_path / "run")
     (run / missing).unlink()
     assert _evaluate(run, tmp_path / "out") == 3
     said = capsys.readouterr().err
-    assert missing in said and said.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert named in said and said.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 def test_an_existing_folder_is_kept_unless_it_may_be_replaced(a_run: Path, tmp_path: Path) -> None:
