@@ -89,4 +89,5 @@ def test_a_file_that_is_no_record_is_refused(made: Evaluation, tmp_path: Path, t
 
 
 def test_software_may_differ(made: Evaluation, tmp_path: Path) -> None:
-    read_record(_written(made, tmp_path), replace(made.run, software=(("torch", "9"),)))
+    record = read_record(_written(made, tmp_path), replace(made.run, software=(("torch", "9"),)))
+    assert record.decision and record.figures

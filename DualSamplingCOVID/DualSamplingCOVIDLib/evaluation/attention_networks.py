@@ -110,7 +110,7 @@ def _exact() -> AbstractContextManager[None]:
     import torch
 
     exact: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        benchmark=False, deterministic=True, allow_tf32=False
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     return exact
 
