@@ -42,6 +42,7 @@ def write_run(
     cut_offs: CutOffs | None = None,
     grid: GridSpec | None = None,
     detection_limit: float = 0.0,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write a finished run; with `volumes` each case has a prepared volume."""
     folder.mkdir(parents=True)
@@ -56,6 +57,7 @@ def write_run(
         "segmenter": segmenter,
         "models": list(MODELS),
         "folds": folds,
+        "notes": list(notes),
     }
     (folder / "run.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
     with (folder / "cases.csv").open("w", encoding="utf-8", newline="") as stream:

@@ -44,6 +44,15 @@ def test_a_run_without_test_cases_gives_its_folder(
     assert before == {path: path.read_bytes() for path in a_run.rglob("*") if path.is_file()}
 
 
+def test_what_the_run_warns_of_stands_beside_its_figures(tmp_path: Path) -> None:
+    note = "The cases a and b (patient p) are the same CT: it counts twice."
+    scans = scans_of(12, folds=2)
+    run = write_run(tmp_path / "run", scans, noisy_logits(scans), 2, notes=[note])
+    assert _evaluate(run, tmp_path / "out") == 0
+    assert note in json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["notes"]
+    assert note in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_an_unfinished_run_is_refused_and_named(
     a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,10 @@ class Opinion:
     comment: str = ""
     time: str = ""
 
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return ", ".join(word for word in (self.opinion, self.comment and f"“{self.comment}”") if word) or "nothing"
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing was said."""
@@ -107,11 +111,10 @@ class Opinions:
         changed = [case for case in self._unsaved if found.get(case) != self._known.get(case)]
         if changed:
             self._known = found
-            for case in changed:
-                del self._unsaved[case]
+            yours = [self._unsaved.pop(case) for case in changed]
             raise InputError(
                 f"{self.path}: somebody has changed what it says of {', '.join(changed)}; their words are shown now, "
-                "yours were not saved: choose again where you still think so"
+                f"yours were not saved ({'; '.join(map(str, yours))}): choose again where you still think so"
             )
         for case, opinion in self._unsaved.items():
             found[case] = {**found.get(case, {}), **vars(opinion)}

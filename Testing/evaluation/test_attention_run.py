@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     cut_offs = {"minimal": 0.001, "small": 0.005, "large": 0.03}
     card = {"schema": 1, "grid": {"shape_kji": SHAPE, "spacing_xyz": [5.0, 6.0, 7.0]}, "folds": 2,
-            "models": MODELS, "software": {}, "cohort_sha256": "",
+            "models": MODELS, "software": {}, "cohort_sha256": "", "notes": [],
             "segmenter": {"name": "by hand", "version": "1", "cut_offs": cut_offs, "detection_limit": 0.0}}  # fmt: skip
     (run / "run.json").write_text(json.dumps(card))
     (run / "cache").mkdir()

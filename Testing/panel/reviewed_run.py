@@ -81,7 +81,7 @@ def _write_cards(folder: Path) -> None:
     segmenter = {"name": "threshold", "version": "1", "cut_offs": vars(CutOffs()), "detection_limit": 0.0}
     grid = {"shape_kji": list(SHAPE), "spacing_xyz": list(SPACING)}
     card = {"schema": 1, "software": {}, "cohort_sha256": "ab" * 32, "grid": grid, "segmenter": segmenter}
-    write_json(folder / "run.json", {**card, "models": list(MODELS), "folds": FOLDS})
+    write_json(folder / "run.json", {**card, "models": list(MODELS), "folds": FOLDS, "notes": []})
 
 
 def _fold(number: int) -> int | None:

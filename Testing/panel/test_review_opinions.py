@@ -69,9 +69,14 @@ def test_what_somebody_else_wrote_meanwhile_stays(reader):
     path.write_text("case_id,opinion,comment,time\ncase-4,agree,theirs,\nother,flag,,\n", encoding="utf-8")
     reader.host.write(reader.review.commentEdit, "mine")
     reader.host.wait(lambda: "somebody has changed" in reader.review.messageLabel.text, 3)
-    assert runs.saved(reader)["case-4"]["comment"] == "theirs" and reader.review.commentEdit.text == "mine"
+    assert "(“mine”)" in reader.review.messageLabel.text and reader.review.commentEdit.text == "theirs"
+    reader.host.click(reader.review.nextButton)
+    assert runs.saved(reader)["case-4"]["comment"] == "theirs"  # it is left as they wrote it
+    reader.clickCase(4)
+    reader.host.write(reader.review.commentEdit, "theirs, and mine")
     reader.host.click(reader.review.flagButton)
-    assert runs.saved(reader)["case-4"]["comment"] == "mine" and runs.saved(reader)["other"]["opinion"] == "flag"
+    assert runs.saved(reader)["case-4"]["comment"] == "theirs, and mine"
+    assert runs.saved(reader)["other"]["opinion"] == "flag"
     reader.shown(4)
 
 

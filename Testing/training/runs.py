@@ -75,7 +75,7 @@ def a_run(folder: Path, config: Config = CONFIG, cases: int = 12, tests: int = 2
     card["cut_offs"] = {"minimal": 0.001, "small": 0.005, "large": 0.030}
     grid = {"shape_kji": list(config.grid_shape), "spacing_xyz": list(config.grid_spacing)}
     about = {"schema": 1, "software": {}, "cohort_sha256": "", "grid": grid, "segmenter": card}
-    write_json(folder / "run.json", {**about, "models": list(config.models), "folds": config.folds})
+    write_json(folder / "run.json", {**about, "models": list(config.models), "folds": config.folds, "notes": []})
     return load_run(folder)
 
 

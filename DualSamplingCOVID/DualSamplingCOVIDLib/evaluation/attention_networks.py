@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,7 +60,9 @@ class MapModel:
         """Return the probability of COVID-19 of an input [k, j, i]."""
         import torch
 
-        with torch.no_grad(), _exact():
+        from ..network.precision import exact
+
+        with torch.no_grad(), exact():
             logit = self._network(_batch(image, self.device)).logit[0]
         return float(torch.sigmoid(logit.double()))
 
@@ -105,16 +106,6 @@ def _network(state: Mapping[str, Tensor]) -> ResNet34:
     return network.eval()
 
 
-def _exact() -> AbstractContextManager[None]:
-    """Return what makes a GPU answer the same each time, in full single precision."""
-    import torch
-
-    exact: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return exact
-
-
 def _batch(image: Volume, device: torch.device) -> Tensor:
     import torch
 
@@ -126,8 +117,9 @@ def _map(network: ResNet34, model: str, image: Volume, device: torch.device) -> 
     import torch
 
     from ..network.attention import grad_cam, online_attention
+    from ..network.precision import exact
 
-    with torch.no_grad(), _exact():
+    with torch.no_grad(), exact():
         features = network.features(_batch(image, device))
         if model == BASELINE_US:
             maps = grad_cam(network.classify, features, image.shape)

@@ -132,7 +132,7 @@ def evaluate(
         calibration=_calibrations(validation, test, resamples, seed),
         uncertainty=_uncertainty(test),
         judged=tuple(one for cases in sets for one in judge(cases)),
-        notes=notes,
+        notes=run.notes + notes,
         attention_quality=tuple(attention_quality),
     )
 

@@ -301,7 +301,9 @@ class ReviewTab:
             self.tell(str(error))
         now = self._opinionOf(said.case_id)
         self._ui.agreeButton.checked, self._ui.flagButton.checked = now.opinion == AGREE, now.opinion == FLAG
-        self._ui.savedLabel.text = self._saved(now) if now.comment == said.comment else _("not saved")
+        if now.comment != said.comment:  # somebody else's: left as it was typed, it would be saved over theirs
+            self._ui.commentEdit.text = now.comment
+        self._ui.savedLabel.text = self._saved(now)
         self._table.refresh(self._chosen)
 
     def _saveRest(self) -> None:

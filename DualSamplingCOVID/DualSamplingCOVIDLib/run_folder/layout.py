@@ -129,7 +129,8 @@ class FoldModel:
 
 @dataclass(frozen=True)
 class BegunRun:
-    """What a run is from its begin on: run.json and cases.csv. `model_names` are those that each fold trains."""
+    """What a run is from its begin on: run.json and cases.csv. `model_names` are those that each fold trains; `notes`
+    say what of the cohort's masks and CTs may let figures look better than they are."""
 
     folder: Path
     cohort_sha256: str
@@ -139,6 +140,7 @@ class BegunRun:
     segmenter: SegmenterCard
     folds: int
     model_names: tuple[str, ...]
+    notes: tuple[str, ...]
     cases: tuple[RunCase, ...]
 
     @property

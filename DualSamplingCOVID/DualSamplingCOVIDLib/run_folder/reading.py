@@ -122,6 +122,7 @@ def _card(folder: Path) -> dict[str, Any]:
             "segmenter": card,
             "folds": record["folds"],
             "model_names": names,
+            "notes": tuple(str(note) for note in record["notes"]),
         }
     except KeyError as error:
         raise InputError(f"{path}: {error.args[0]!r} is missing") from None
