@@ -165,7 +165,7 @@ def test_a_false_finding_costs_little_at_first_and_all_of_it_in_the_end(tmp_path
     fit.stage, costs = Stage(8, 48, 1, 1000), []
     for fit.steps in (0, 599, 699, 799, 999):
         costs.append(float(SegmentationLoss()(logits, two_patches, fit.strictness()) - entropy))
-    little, all_of_it = (1 - 2 * 60800 / (2 * 60800 + 1000)) / 2, 1000 / 1200 / 2
+    little, all_of_it = 1 - 2 * 60800 / (2 * 60800 + 1000), 1000 / 1200 / 2
     assert costs == pytest.approx([little, little, (little + all_of_it) / 2, all_of_it, all_of_it], abs=1e-3)
 
 
