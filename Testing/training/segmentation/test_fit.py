@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.network.vbnet import VBNet
-from DualSamplingCOVIDLib.training.segmentation.fit import Fit, SegmentationLoss
+from DualSamplingCOVIDLib.training.segmentation.fit import FineLoss, Fit, SegmentationLoss
 from DualSamplingCOVIDLib.training.segmentation.recipe import Stage
 
 STAGE = Stage(width=8, patch=48, batch=1, steps=12, learning_rate=3e-3)
@@ -176,3 +176,16 @@ def test_a_false_finding_costs_where_nothing_is_and_finding_nothing_never_pays(t
     assert _cost(false, two_patches) == pytest.approx(1000 / 1200 / 2, abs=1e-3)
     assert _cost(torch.zeros_like(false), two_patches) == pytest.approx(0.5, abs=1e-3)
     assert _cost(two_patches, two_patches) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_infection_counts_in_the_lungs_and_close_to_them_alone() -> None:
+    shares = torch.zeros(1, 2, 48, 48, 48)
+    shares[:, 0, 10:30, 10:30, 10:30] = 1
+    shares[:, 1, 12:18, 12:18, 12:18] = 1
+    right, costs = 40 * shares - 20, []
+    for where in (40, 31, 25):  # in the heart; beside the lungs; in them
+        logits = right.clone()
+        logits[0, 1, where : where + 1, 12:30, 12:30] = 20
+        costs.append(float(FineLoss()(logits, shares)))
+    assert costs[0] == pytest.approx(float(FineLoss()(right, shares)), abs=1e-6)
+    assert costs[1] > 0.1 and costs[2] > 0.1

@@ -21,7 +21,7 @@ from ...run_folder.volume import FULL_SHARE
 from ...segmentation.working_grid import AIR_HU
 from ..memory import keep_freed_memory
 from .cases import SegmentationCase, plan_phantoms, read_case, write_cases
-from .fit import Fit, Fitted, SegmentationLoss
+from .fit import FineLoss, Fit, Fitted, SegmentationLoss
 from .guides import read_guide, write_guides
 from .patches import Chests, Patches
 from .recipe import Recipe
@@ -119,7 +119,7 @@ def fit_fine(
     torch.manual_seed(recipe.seed + 1)
     samples = Patches(learned, guides, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
     network = VBNet(FINE_INPUTS, 2, stage.width)
-    loss = SegmentationLoss()
+    loss = FineLoss()
     fit = Fit("the fine network", network, samples, stage, loss, folder / "fine.checkpoint", device, workers)
     return fit.run(lambda network: _fine_score(network, held_out, guides, device), recipe.checks, progress)
 
