@@ -178,14 +178,16 @@ def test_a_false_finding_costs_where_nothing_is_and_finding_nothing_never_pays(t
     assert _cost(two_patches, two_patches) == pytest.approx(0.0, abs=1e-3)
 
 
-def test_infection_counts_in_the_lungs_and_close_to_them_alone() -> None:
+@pytest.mark.parametrize(("strict", "beside"), [(0.0, False), (1.0, True)])
+def test_infection_counts_in_the_lungs_and_beside_them_when_strict(strict: float, beside: bool) -> None:
     shares = torch.zeros(1, 2, 48, 48, 48)
     shares[:, 0, 10:30, 10:30, 10:30] = 1
     shares[:, 1, 12:18, 12:18, 12:18] = 1
     right, costs = 40 * shares - 20, []
-    for where in (40, 31, 25):  # in the heart; beside the lungs; in them
+    for where in (None, 40, 31, 25):  # nowhere; in the heart; beside the lungs; in them
         logits = right.clone()
-        logits[0, 1, where : where + 1, 12:30, 12:30] = 20
-        costs.append(float(FineLoss()(logits, shares)))
-    assert costs[0] == pytest.approx(float(FineLoss()(right, shares)), abs=1e-6)
-    assert costs[1] > 0.1 and costs[2] > 0.1
+        if where:
+            logits[0, 1, where : where + 1, 12:30, 12:30] = 20
+        costs.append(float(FineLoss()(logits, shares, strict)))
+    assert costs[1] == pytest.approx(costs[0], abs=1e-6)
+    assert (costs[2] > costs[0] + 0.1) == beside and costs[3] > costs[0] + 0.1

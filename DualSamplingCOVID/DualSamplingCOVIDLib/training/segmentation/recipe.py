@@ -53,9 +53,9 @@ class Recipe:
 
 
 RECIPES = {
-    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 64, 4, 2000, 4e-3)),
+    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 48, 8, 5000)),
     "gpu": Recipe(4000, 64, Stage(8, COARSE_SIDE, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
-    "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(8, 64, 4, 500, 4e-3), checks=2, calibration=30),
+    "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(8, 48, 8, 500), checks=2, calibration=30),
     "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
 }
 """One to two hours on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only
