@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.errors import InputError, ResourceError
-from DualSamplingCOVIDLib.segmentation import segmenter
+from DualSamplingCOVIDLib.segmentation import DEFAULT, segmenter
 from DualSamplingCOVIDLib.segmentation.lungmask import Lungmask
 from DualSamplingCOVIDLib.segmentation.networks import NetworkSegmenter
 from segmentation._foreign import DIRECTIONS, Complete, Package, assert_on_grid, chest, missing, stand_in, voxels
@@ -60,10 +60,10 @@ def test_each_lung_is_on_its_side_of_the_cts_own_grid(kind: str, stand_in: Packa
 
 def test_the_card_names_the_model_and_who_found_the_infection(stand_in: Package) -> None:
     stand_in("lungmask", "0.2.22", package())
-    card = segmenter("lungmask:R231CovidWeb").card
-    assert (card.name, card.version) == ("threshold with lungs of lungmask R231CovidWeb", "2 + 0.2.22")
-    assert segmenter("lungmask").card.name == "threshold with lungs of lungmask R231"
-    assert card.cut_offs == segmenter("threshold").card.cut_offs
+    card, rest = segmenter("lungmask:R231CovidWeb").card, segmenter(DEFAULT).card
+    assert (card.name, card.version) == (f"{rest.name} with lungs of lungmask R231CovidWeb", f"{rest.version} + 0.2.22")
+    assert segmenter("lungmask").card.name == f"{rest.name} with lungs of lungmask R231"
+    assert card.cut_offs == rest.cut_offs
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", True), ("auto", False), ("cuda", False)])

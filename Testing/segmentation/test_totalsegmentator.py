@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.segmentation import segmenter
+from DualSamplingCOVIDLib.segmentation import DEFAULT, segmenter
 from DualSamplingCOVIDLib.segmentation.networks import NetworkSegmenter
 from DualSamplingCOVIDLib.segmentation.totalsegmentator import LOBES, TotalSegmentator
 from segmentation._foreign import DIRECTIONS, Complete, Package, assert_on_grid, chest, missing, stand_in, voxels
@@ -68,8 +68,8 @@ def test_the_lobes_of_each_side_are_its_lung(kind: str, stand_in: Package) -> No
 
 def test_the_card_names_task_and_version(stand_in: Package) -> None:
     install(stand_in)
-    card = segmenter("totalsegmentator").card
-    assert (card.name, card.version) == ("threshold with lungs of TotalSegmentator total", "2 + 2.18.0")
+    card, rest = segmenter("totalsegmentator").card, segmenter(DEFAULT).card
+    assert (card.name, card.version) == (f"{rest.name} with lungs of TotalSegmentator total", f"{rest.version} + 2.18.0")
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "cpu"), ("auto", "gpu"), ("cuda", "gpu")])
