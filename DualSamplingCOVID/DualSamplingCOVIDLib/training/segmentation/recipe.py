@@ -58,5 +58,5 @@ RECIPES = {
     "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(8, 48, 8, 500), checks=2, calibration=30),
     "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
 }
-"""One to two hours on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only
+"""About three hours on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only
 shows, in a minute, whether everything is there."""
