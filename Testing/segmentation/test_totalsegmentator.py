@@ -69,7 +69,10 @@ def test_the_lobes_of_each_side_are_its_lung(kind: str, stand_in: Package) -> No
 def test_the_card_names_task_and_version(stand_in: Package) -> None:
     install(stand_in)
     card, rest = segmenter("totalsegmentator").card, segmenter(DEFAULT).card
-    assert (card.name, card.version) == (f"{rest.name} with lungs of TotalSegmentator total", f"{rest.version} + 2.18.0")
+    assert (card.name, card.version) == (
+        f"{rest.name} with lungs of TotalSegmentator total",
+        f"{rest.version} + 2.18.0",
+    )
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "cpu"), ("auto", "gpu"), ("cuda", "gpu")])
