@@ -21,9 +21,7 @@ from ...storage import write_whole
 from ..precision import autocast
 from .recipe import Stage
 
-WARM_UP, FALL_FROM, LEAST_RATE = 0.03, 0.6, 0.01
-STRICT_FROM = 0.8
-"""The share of the steps from which on false findings cost all that they can; they begin to at `FALL_FROM`."""
+LEAST_RATE = 0.01
 LOOKED_AT = 0.2
 """The last share of the steps, in which the learning rate is low, is where weights are chosen."""
 AVERAGED_OVER = 100
@@ -151,15 +149,16 @@ class Fit:
             self.resume()
 
     def rate(self, step: int) -> float:
-        """Return the learning rate's share at a step: it warms up, stays, and falls in the last 40 %."""
+        """Return the learning rate's share at a step: it warms up, stays, and falls."""
         done = (step + 1) / self.stage.steps
-        falling = (1 - done) / (1 - FALL_FROM)
-        return min(1.0, done / WARM_UP, max(LEAST_RATE, falling))
+        falling = (1 - done) / (1 - self.stage.falls_from)
+        return min(1.0, done / self.stage.warm, max(LEAST_RATE, falling))
 
     def strictness(self) -> float:
         """Return how strict the loss is with the next step's false findings, from 0 to 1."""
         done = (self.steps + 1) / self.stage.steps
-        return min(1.0, max(0.0, (done - FALL_FROM) / (STRICT_FROM - FALL_FROM)))
+        since, until = self.stage.strict_from, self.stage.strict_at
+        return min(1.0, max(0.0, (done - since) / (until - since)))
 
     def run(self, check: Check, checks: int, progress: Progress = silent) -> Fitted:
         """Fit to the end; `check` judges its weights `checks` times, evenly over the last fifth.

@@ -15,8 +15,9 @@ LEAST_PATCH = 3 * STRIDE
 class Stage:
     """How one of the two networks is fitted.
 
-    `patch` voxels a side are seen at a time, `batch` of them a step. The learning rate warms up, stays, and falls
-    in the last 40 % of the steps. `width` is VB-Net's.
+    `patch` voxels a side are seen at a time, `batch` of them a step. `width` is VB-Net's. The others are shares of the
+    steps: the learning rate rises until `warm` and falls to nothing from `falls_from` on; what false findings cost
+    rises from `strict_from` to `strict_at`.
     """
 
     width: int
@@ -24,6 +25,10 @@ class Stage:
     batch: int
     steps: int
     learning_rate: float = 8e-3
+    warm: float = 0.03
+    falls_from: float = 0.6
+    strict_from: float = 0.6
+    strict_at: float = 0.8
 
     def __post_init__(self) -> None:
         if self.patch % STRIDE or self.patch < LEAST_PATCH:
@@ -52,8 +57,10 @@ class Recipe:
     backgrounds: tuple[str, ...] = ()
 
 
+FINE_ON_CPU = Stage(8, 48, 8, 3000, warm=0.05, falls_from=0.3, strict_from=0.4, strict_at=0.6)
+
 RECIPES = {
-    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 48, 8, 5000)),
+    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), FINE_ON_CPU),
     "gpu": Recipe(4000, 64, Stage(8, COARSE_SIDE, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
     "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(8, 48, 8, 500), checks=2, calibration=30),
     "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
