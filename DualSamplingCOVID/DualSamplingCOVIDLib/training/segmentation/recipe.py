@@ -57,7 +57,7 @@ class Recipe:
     backgrounds: tuple[str, ...] = ()
 
 
-FINE_ON_CPU = Stage(8, 48, 8, 3000, warm=0.05, falls_from=0.3, strict_from=0.4, strict_at=0.6)
+FINE_ON_CPU = Stage(8, 48, 8, 3000, warm=0.05, falls_from=0.32, strict_from=0.4, strict_at=0.6)
 
 RECIPES = {
     "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), FINE_ON_CPU),
