@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 OUTPUT ?= demo/diagnosis
+# Where the segmenter's phantoms and checkpoints are kept, 16 GB, to go on after an interruption.
+WORK ?= build/segmenter
 CT ?= demo/phantom/phantom-0000/ct.nii.gz
 LIBRARY := pyproject.toml constraints.txt
 # What Debian must bring, installed when this user may and named when not: venv for both commands, the others for the
@@ -55,10 +57,10 @@ bundle: $(VENV)/tests.installed
 # Regenerates Resources/Bundles/vbnet-synthetic, from phantoms to held-out figures; RECIPE=gpu for a GPU.
 RECIPE ?= cpu
 segmenter: $(VENV)/tests.installed
-	$(BIN)/dualsampling-covid train-segmenter --recipe $(RECIPE) --output Resources/Bundles/vbnet-synthetic --overwrite
+	$(BIN)/dualsampling-covid train-segmenter --recipe $(RECIPE) --work $(WORK) --output Resources/Bundles/vbnet-synthetic --overwrite
 
 benchmark: $(VENV)/tests.installed
 	$(BIN)/python Testing/Benchmarks/analyze.py $(BENCHMARK_CT)
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build

@@ -167,7 +167,7 @@ CTS: list[tuple[str, Make, str]] = [
     ("flat.mha", wrote(noise(24, 32)), "a 2D image, not a volume"),
     ("one-slice.nii", wrote(noise(1, 24, 32)), "a single slice, not a volume"),
     ("one-slice", lambda folder: write_series(folder, voxels(1)), "a single CT slice, not a volume"),
-    ("color.nrrd", wrote_color, "3 values a voxel (color or vector), not a CT"),
+    ("color.nrrd", wrote_color, "3 values a voxel (color, vector or overlapping segments), not one CT or mask"),
     ("color/0.dcm", lambda folder: (slices(SamplesPerPixel=3)(folder), only(folder)), "color image, not a CT"),
     ("constant.nii.gz", wrote(np.full(SHAPE, -700, np.int16)), "all voxels have the same value"),
     ("nan.nii", wrote(with_voxel(np.nan)), "NaN or infinite voxels"),

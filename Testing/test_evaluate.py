@@ -45,7 +45,7 @@ def test_a_run_without_test_cases_gives_its_folder(
 
 
 def test_what_the_run_warns_of_stands_beside_its_figures(tmp_path: Path) -> None:
-    note = "The cases a and b (patient p) are the same CT: it counts twice."
+    note = "The cases a and b are the same CT: it counts twice."
     scans = scans_of(12, folds=2)
     run = write_run(tmp_path / "run", scans, noisy_logits(scans), 2, notes=[note])
     assert _evaluate(run, tmp_path / "out") == 0

@@ -30,6 +30,12 @@ def test_every_picture_and_link_exists() -> None:
     assert not [target for target in targets if not (ROOT / target).exists()]
 
 
+def test_every_place_that_is_pointed_to_is_a_heading() -> None:
+    headings = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", README, re.M)}
+    places = set(re.findall(r"\]\(#([^)]+)\)", README))
+    assert places and places <= headings
+
+
 def test_every_command_is_one_of_the_command_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])

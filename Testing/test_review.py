@@ -87,7 +87,7 @@ def test_a_test_case_is_answered_by_every_fold(a_run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("case", "told"),
-    [("case-99", "no case 'case-99' whose fold is finished"), (runs.name(runs.GONE), "gone.nrrd")],
+    [("case-99", "has no case 'case-99' of a class"), (runs.name(runs.GONE), "gone.nrrd")],
 )
 def test_what_cannot_be_used_is_one_line(a_run: Path, tmp_path: Path, capsys, case: str, told: str) -> None:
     arguments = ["review", str(a_run), "--case", case, "--output", str(tmp_path / "out"), "--progress", "none"]

@@ -38,6 +38,8 @@ def test_many_cases_without_infection_still_give_rising_cut_offs() -> None:
 
 
 def test_ratios_that_cannot_be_parted_are_refused() -> None:
+    with pytest.raises(ValueError, match="ratios are 1: do lungs and infection name the same mask"):
+        fit_cut_offs([1.0] * 20)
     with pytest.raises(ValueError, match="above 0"):
         fit_cut_offs([0.0, 0.0])
     with pytest.raises(ValueError, match="stratum empty"):

@@ -67,6 +67,11 @@ def test_metadata_that_makes_no_sense_is_named(tmp_path: Path, changes: dict[str
         load(tmp_path)
 
 
+def test_a_folder_of_something_else_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="not a segmenter that train-segmenter wrote"):
+        load(tmp_path)
+
+
 def test_weights_outside_the_folder_are_never_reached_for(tmp_path: Path) -> None:
     a_folder(tmp_path / "inner")
     data = json.loads((tmp_path / "inner" / "metadata.json").read_text())

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from DualSamplingCOVIDLib.cohort import NORMAL, Case, write_cohort_csv
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.segmentation import found_anywhere
 from DualSamplingCOVIDLib.training import begin as module
 from DualSamplingCOVIDLib.training.begin import begin
 from DualSamplingCOVIDLib.training.config import Config
@@ -110,7 +111,7 @@ def test_a_ct_that_counts_twice_is_kept_as_a_note(write: Write, prepared_by_hand
     prepared_by_hand["content"] = {"case-0": "same", "again": "same"}
     again = Case("again", "patient-0", Path(), COVID)
     about, said = _begin(write([again], masks=""))
-    assert about["notes"] == ["The cases case-0 and again (patient patient-0) are the same CT: it counts twice."]
+    assert about["notes"] == ["The cases case-0 and again are the same CT: it counts twice."]
     assert said[1] == f"warning: {about['notes'][0]}"
 
 
@@ -177,3 +178,28 @@ def test_settings_of_the_machine_may_change_and_the_file_stays_as_it_was(write: 
     assert run.config == other and (file.read_bytes(), file.stat().st_mtime_ns) == before
     with pytest.raises(InputError, match="begun with micro_batch 4, not 2; choose another folder"):
         begin(cohort, cohort.parent / "run", other.changed(micro_batch=2))
+
+
+def test_too_few_patients_for_the_folds_are_named_before_anything_is_prepared(
+    write: Write, prepared_by_hand: dict[str, Any]
+) -> None:
+    cohort = write()
+    with pytest.raises(InputError, match=r"cohort\.csv: 6 patients with CAP do not make 7 folds: choose fewer folds"):
+        _begin(cohort, CONFIG.changed(folds=7))
+    assert "masks" not in prepared_by_hand and not (cohort.parent / "run").exists()
+    assert _begin(cohort)[0]["folds"] == 2  # the folder is still free
+
+
+def test_splits_that_folds_do_not_heed_are_spoken_of(write: Write) -> None:
+    split = [Case("extra", "one-more", Path(), COVID, split="validation")]
+    assert _begin(write(split, masks=""))[1][1] == (
+        "the splits train and validation are for fit: the folds are made anew, by patient"
+    )
+
+
+def test_a_segmenters_folder_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "taught").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert found_anywhere("vbnet:taught") == f"vbnet:{tmp_path / 'taught'}"
+    for name in ("threshold", "vbnet", "lungmask:R231CovidWeb", "vbnet:gone"):
+        assert found_anywhere(name) == name

@@ -6,7 +6,6 @@ Several GPUs: `torchrun --nproc-per-node N -m DualSamplingCOVIDLib cross-validat
 
 import argparse
 import dataclasses
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ from ..ct import check_name
 from ..errors import InputError
 from ..progress import silent
 from ..run_folder import CONFIG
-from ..segmentation import CHOICES
-from . import arguments, reporter
+from ..segmentation import CHOICES, found_anywhere
+from . import arguments, packages, reporter
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,18 +43,18 @@ def run(options: argparse.Namespace) -> None:
     from ..training.recorded import has_tensorboard
     from ..training.run import load_run
 
-    if importlib.util.find_spec("sklearn") is None:
-        raise InputError("cross-validate needs the package scikit-learn: pip install 'dual-sampling-covid[training]'")
+    packages.need("cross-validate", "sklearn")
     begun = options.output / CONFIG
     if begun.exists() and not options.resume:
         raise InputError(f"{options.output}: holds a run already; add --resume to go on with it")
-    config = read_config(begun if options.config is None and begun.exists() else options.config)
-    if options.segmenter is not None:
-        config = config.changed(segmenter=options.segmenter)
+    goes_on = options.config is None and begun.exists()
+    config = read_config(begun if goes_on else options.config)
+    if options.segmenter is not None or not goes_on:
+        config = config.changed(segmenter=found_anywhere(options.segmenter or config.segmenter))
     if options.fold is not None and options.fold >= config.folds:
         raise InputError(f"--fold {options.fold}: the folds are 0 to {config.folds - 1}")
-    if config.training.augmentation == "monai" and importlib.util.find_spec("monai") is None:
-        raise InputError("augmentation by MONAI needs the package monai: pip install 'dual-sampling-covid[training]'")
+    if config.training.augmentation == "monai":
+        packages.need("augmentation by MONAI", "monai")
     check_name(options.output)
     if not has_tensorboard() and os.environ.get("RANK", "0") == "0":
         print("tensorboard is not installed: steps.jsonl and epochs.jsonl alone are written", file=sys.stderr)

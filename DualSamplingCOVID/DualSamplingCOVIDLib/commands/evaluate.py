@@ -2,23 +2,15 @@
 
 import argparse
 import dataclasses
-import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
 from ..run_folder import read_run
-from . import arguments, output, reporter
+from . import arguments, output, packages, reporter
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation
-
-_NEEDED = {
-    "sklearn": ("scikit-learn", "training"),
-    "matplotlib": ("matplotlib", "report"),
-    "jinja2": ("jinja2", "report"),
-}
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,14 +33,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for --attention")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
-    parser.set_defaults(run=run)
+    kept = "cancelled: nothing was written, but maps that are finished are kept in the run"
+    parser.set_defaults(run=run, cancelled=kept)
 
 
 def run(options: argparse.Namespace) -> None:
     """Read the run, compute every number and write the folder."""
-    for module, (package, extra) in _NEEDED.items():
-        if importlib.util.find_spec(module) is None:
-            raise InputError(f"evaluate needs the package {package}: pip install 'dual-sampling-covid[{extra}]'")
+    packages.need("evaluate", "sklearn", "matplotlib", "jinja2")
     from ..evaluation.evaluate import evaluate
     from ..report import evaluation as report
 

@@ -2,14 +2,13 @@
 
 import argparse
 import dataclasses
-import importlib.util
 import json
 import tempfile
 from pathlib import Path
 
 from ..errors import InputError
 from ..segmentation import CHOICES, DEFAULT, segmenter
-from . import arguments, output, reporter
+from . import arguments, output, packages, reporter
 
 SPLITS = ("train", "validation")
 
@@ -48,8 +47,7 @@ def run(options: argparse.Namespace) -> None:
     from ..training.prepared import PreparedDataset, prepare_cohort
     from ..training.provenance import check_lungs_of_both_classes
 
-    if importlib.util.find_spec("sklearn") is None:
-        raise InputError("fit needs the package scikit-learn: pip install 'dual-sampling-covid[training]'")
+    packages.need("fit", "sklearn")
     progress = options.progress
     output.check(options.output, options.overwrite, options.cohort)
     device = choose_device(options.device)

@@ -69,7 +69,12 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
 
     judged = {one.case.case_id: one for one in judge_run(run)}.get(case_id)
     if judged is None:
-        raise InputError(f"{run.folder}: no case {case_id!r} whose fold is finished")
+        known = any(case.case_id == case_id for case in run.cases)
+        raise InputError(
+            f"{run.folder}: the fold of {case_id!r} is not finished"
+            if known
+            else f"{run.folder}: has no case {case_id!r} of a class"
+        )
     case, config = judged.case, read_config(run.folder / CONFIG)
     progress("reading the CT", 0.0)
     ct = read_ct(case.image)

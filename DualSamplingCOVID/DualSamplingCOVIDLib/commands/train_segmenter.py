@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import hashlib
-import importlib.util
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
-from . import arguments, output, reporter
+from . import arguments, output, packages, reporter
 
 if TYPE_CHECKING:
     from ..training.segmentation.recipe import Recipe
@@ -36,7 +35,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
-    parser.set_defaults(run=run)
+    kept = "cancelled: what --work names is kept, and gone on with by the same line; nothing else was written"
+    parser.set_defaults(run=run, cancelled=kept)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,8 +45,7 @@ def run(options: argparse.Namespace) -> None:
     from ..training.segmentation.recipe import RECIPES
     from ..training.segmentation.teach import teach
 
-    if importlib.util.find_spec("monai") is None:
-        raise InputError("train-segmenter needs the package monai: pip install 'dual-sampling-covid[training]'")
+    packages.need("train-segmenter", "monai")
     output.check(options.output, options.overwrite, options.work)
     chosen = dataclasses.replace(
         RECIPES[options.recipe], seed=options.seed, backgrounds=_backgrounds(options.backgrounds)
@@ -125,7 +124,10 @@ def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: 
     segmenter = save(folder, segmenter, taught.coarse.state, taught.fine.state)
     found = calibrate.measure(folder, recipe.calibration, progress=options.progress)
     evaluation = segmenter.evaluation | {"held_out": calibrate.figures(found)}
-    card = calibrate.calibrated(segmenter.card, found)
+    try:
+        card = calibrate.calibrated(segmenter.card, found)
+    except ValueError as error:
+        raise InputError(f"the networks have learned too little: {error}") from None
     save(
         folder,
         dataclasses.replace(segmenter, card=card, evaluation=evaluation),

@@ -153,8 +153,9 @@ def _read_volume(path: Path) -> sitk.Image:
 def check_header(path: Path, header: sitk.ImageFileReader) -> None:
     """Refuse with an InputError what a volume's header says is no single CT or mask."""
     size = header.GetSize()
-    if header.GetNumberOfComponents() != 1:
-        raise InputError(f"{path}: {header.GetNumberOfComponents()} values a voxel (color or vector), not a CT")
+    values = header.GetNumberOfComponents()
+    if values != 1:
+        raise InputError(f"{path}: {values} values a voxel (color, vector or overlapping segments), not one CT or mask")
     if len(size) > 3 and max(size[3:]) > 1:
         raise InputError(f"{path}: a 4D image (several volumes), not one CT")
     if len(size) < 3:

@@ -54,7 +54,7 @@ def fit_cut_offs(ratios_found: ArrayLike, reference: Proportions = PAPER_PROPORT
     Ties (many ratios of 0) are parted just above them, since cut-offs must rise between 0 and 1.
 
     Raises:
-        ValueError: no ratio is above 0, or too few different ones to tell strata apart.
+        ValueError: no ratio is above 0, or the largest are 1.
     """
     found = np.asarray(ratios_found, dtype=np.float64)
     positive = found[found > 0]
@@ -65,4 +65,6 @@ def fit_cut_offs(ratios_found: ArrayLike, reference: Proportions = PAPER_PROPORT
     minimal = max(minimal, float(positive.min()) / 2)
     small = max(small, minimal * (1 + 1e-6))
     large = max(large, small * (1 + 1e-6))
+    if large >= 1:
+        raise ValueError("the largest infection ratios are 1: do lungs and infection name the same mask?")
     return CutOffs(minimal, small, large)

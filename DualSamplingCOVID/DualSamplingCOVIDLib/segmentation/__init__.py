@@ -25,6 +25,7 @@ __all__ = [
     "ThresholdSegmenter",
     "VBNetSegmenter",
     "folder_of",
+    "found_anywhere",
     "is_network",
     "name_for",
     "segmenter",
@@ -70,6 +71,12 @@ def folder_of(name: str) -> Path | None:
     if argument:
         return Path(argument)
     return shipped() if kind == "vbnet" else None
+
+
+def found_anywhere(name: str) -> str:
+    """Return the name with the file or folder behind its colon, where there is one, as an absolute path."""
+    kind, colon, argument = name.partition(":")
+    return f"{kind}:{Path(argument).resolve()}" if colon and argument and Path(argument).exists() else name
 
 
 def segmenter(name: str, device: str = "auto") -> Segmenter:

@@ -69,6 +69,8 @@ def load(folder: Path) -> TrainedSegmenter:
     Raises:
         BundleError: a file is missing, altered, of another architecture or not data.
     """
+    if not (folder / weights.METADATA).is_file():
+        raise BundleError(f"{folder}: not a segmenter that train-segmenter wrote (it has no {weights.METADATA})")
     data, _ = weights.read_metadata(folder)
     try:
         trained = _from_metadata(folder, data)

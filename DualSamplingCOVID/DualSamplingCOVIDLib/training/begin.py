@@ -18,7 +18,7 @@ from ..run_folder import CONFIG, RUN, SCHEMA, TEST, RunCase, read_begun
 from ..segmentation import segmenter
 from ..storage import sha256, write_text
 from .config import Config, read_config
-from .folds import make_folds
+from .folds import check_patients, make_folds
 from .prepared import PreparedCase, prepare_cohort, same_ct_notes
 from .provenance import check_lungs_of_both_classes, mask_notes
 from .run import TrainingRun, load_run, write_cases, write_json
@@ -59,8 +59,12 @@ def begin(
         cases = tuple(replace(case, lungs=None, infection=None) for case in cases)
     usable = [case for case in cases if case.label in (COVID, CAP)]
     if not (folder / RUN).exists():
-        check_lungs_of_both_classes(cohort, [case for case in usable if case.split != TEST])
-        say(_held_out(sum(case.split == TEST for case in usable)))
+        learning = [case for case in usable if case.split != TEST]
+        _check_classes(cohort, learning, config.folds)
+        check_lungs_of_both_classes(cohort, learning)
+        say(_held_out(len(usable) - len(learning)))
+        if any(case.split for case in learning):
+            say("the splits train and validation are for fit: the folds are made anew, by patient")
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, config.to_toml())
@@ -73,6 +77,16 @@ def begin(
     run = replace(load_run(folder), config=config)
     _check_unchanged(run, prepared)
     return run
+
+
+def _check_classes(cohort: Path, learning: Sequence[Case], folds: int) -> None:
+    """Refuse cases that cannot make the folds, before hours go into preparing them."""
+    if {case.label for case in learning} != {COVID, CAP}:
+        raise InputError(f"{cohort}: cases of both classes, {COVID} and {CAP}, are needed outside the split {TEST!r}")
+    try:
+        check_patients([case.patient_id for case in learning], [case.label for case in learning], folds)
+    except InputError as error:
+        raise InputError(f"{cohort}: {error}") from None
 
 
 def _held_out(cases: int) -> str:
@@ -112,8 +126,6 @@ def _write_run(
     """Refit the segmenter's cut-offs, make the folds, and write cases.csv, then run.json."""
     usable = [(case, ready) for case, ready in zip(cases, prepared, strict=True) if case.label in (COVID, CAP)]
     learning = [(case, ready) for case, ready in usable if case.split != TEST]
-    if {case.label for case, _ in learning} != {COVID, CAP}:
-        raise InputError(f"{cohort}: cases of both classes, {COVID} and {CAP}, are needed outside the split {TEST!r}")
     try:
         cut_offs = fit_cut_offs([ready.ratio for _, ready in learning])
     except ValueError as error:

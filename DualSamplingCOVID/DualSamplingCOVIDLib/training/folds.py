@@ -27,10 +27,7 @@ def make_folds(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    for label in sorted(set(labels)):
-        amount = len({patient for patient, own in zip(patients, labels, strict=True) if own == label})
-        if amount < folds:
-            raise InputError(f"{amount} patients with {label} do not make {folds} folds: choose fewer folds")
+    check_patients(patients, labels, folds)
     kinds = np.array([f"{label} {stratum}" for label, stratum in zip(labels, strata, strict=True)])
     for groups in (kinds, np.array(labels)):  # strata that are rarer than folds may leave a fold without a label
         found = np.zeros(len(groups), dtype=int)
@@ -46,6 +43,14 @@ def make_folds(
         if problem is None:
             return found.tolist()
     raise InputError(f"no {folds} folds can be made: {problem}; choose fewer folds")
+
+
+def check_patients(patients: Sequence[str], labels: Sequence[str], folds: int) -> None:
+    """Refuse with an InputError patients [case] of labels [case] that cannot make so many folds."""
+    for label in sorted(set(labels)):
+        amount = len({patient for patient, own in zip(patients, labels, strict=True) if own == label})
+        if amount < folds:
+            raise InputError(f"{amount} patients with {label} do not make {folds} folds: choose fewer folds")
 
 
 def fold_problem(patients: Sequence[str], labels: Sequence[str], found: Sequence[int], folds: int) -> str | None:

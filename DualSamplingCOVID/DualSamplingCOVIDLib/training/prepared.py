@@ -111,7 +111,7 @@ def prepare_cohort(
 def same_ct_notes(prepared: Sequence[PreparedCase]) -> list[str]:
     """Return a sentence for each case whose CT another case of the patient has, byte for byte."""
     return [
-        f"The cases {first.case_id} and {second.case_id} (patient {first.patient_id}) are the same CT: it counts twice."
+        f"The cases {first.case_id} and {second.case_id} are the same CT: it counts twice."
         for first, second in _same_cts(prepared)
     ]
 
@@ -198,7 +198,10 @@ def _prepare(
 def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Path) -> tuple[float, SegmenterCard]:
     """Segment and preprocess one case into `file`; return its infection ratio and whose masks it is of."""
     ct = read_ct(case.image)
-    segmentation = back_end(case, segmenter_name, ct.image, device).segment(ct.image)
+    try:
+        segmentation = back_end(case, segmenter_name, ct.image, device).segment(ct.image)
+    except InputError as error:
+        raise InputError(f"case {case.case_id}: {error}") from None
     check_lungs(ct.image, segmentation.lungs, str(case.image))
     ready = prepare(ct.image, segmentation.lungs, spec, segmentation.infection)
     assert ready.infection is not None

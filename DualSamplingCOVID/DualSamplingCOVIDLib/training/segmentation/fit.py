@@ -197,7 +197,7 @@ class Fit:
         gradient = nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
         if not torch.isfinite(loss + gradient):
             raise InputError(
-                f"fitting {self.name}: loss or gradients are no numbers any more; take a lower learning rate"
+                f"fitting {self.name}: loss or gradients are no numbers any more; try another seed, in another folder"
             )
         self.optimiser.step()
         self.schedule.step()
