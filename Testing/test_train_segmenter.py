@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -95,3 +96,24 @@ def test_an_empty_folder_of_backgrounds_is_named(
     (tmp_path / "normals").mkdir()
     assert _run(tmp_path / "taught", "--backgrounds", str(tmp_path / "normals")) == 3
     assert "normals: holds no CT" in capsys.readouterr().err
+
+
+def test_networks_that_find_nothing_are_no_segmenter(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = [one._replace(found_ratio=0.0, infection=0.0) for one in FOUND]
+    monkeypatch.setattr(calibrate, "measure", lambda *_, **__: nothing)
+    assert _run(tmp_path / "taught") == 3
+    assert "the networks have learned too little: no case has an infection ratio above 0" in capsys.readouterr().err
+    assert not (tmp_path / "taught").exists()
+
+
+def test_a_package_that_is_missing_is_named_with_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "monai" else real(name))
+    assert _run(tmp_path / "taught") == 3
+    said = capsys.readouterr().err
+    assert "train-segmenter needs the package monai; in this project's folder: pip install -c constraints" in said
+    assert "-e '.[training]'" in said
