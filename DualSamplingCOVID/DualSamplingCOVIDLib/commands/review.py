@@ -70,11 +70,8 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
     judged = {one.case.case_id: one for one in judge_run(run)}.get(case_id)
     if judged is None:
         known = any(case.case_id == case_id for case in run.cases)
-        raise InputError(
-            f"{run.folder}: the fold of {case_id!r} is not finished"
-            if known
-            else f"{run.folder}: has no case {case_id!r} of a class"
-        )
+        cause = f"the fold of {case_id!r} is not finished" if known else f"has no case {case_id!r} of a class"
+        raise InputError(f"{run.folder}: {cause}")
     case, config = judged.case, read_config(run.folder / CONFIG)
     progress("reading the CT", 0.0)
     ct = read_ct(case.image)
