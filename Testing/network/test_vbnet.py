@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,16 @@ from DualSamplingCOVIDLib.network.vbnet import (
     Bottleneck,
     Residual,
     VBNet,
+    bearings,
     coarsened,
+    guided,
+    opened,
     padded,
     placed,
+    position,
     quickened,
     refined,
+    smoothed,
     windowed,
 )
 
@@ -122,6 +128,57 @@ def test_the_place_of_air_is_nothing_in_tissue() -> None:
     hu = torch.full((1, 1, 2, 2, 101), 40.0)
     hu[..., 10], hu[..., 90] = -1000.0, -1000.0
     assert placed(hu)[0, 3, 0, 0, [10, 50, 90]].tolist() == [-1.0, 0.0, 1.0]
+
+
+def _chest() -> tuple[np.ndarray, np.ndarray]:
+    """HU and lungs: a third of them at -900 HU, the rest brighter."""
+    hu, lungs = np.full((20, 30, 40), 40, np.int16), np.zeros((20, 30, 40), bool)
+    lungs[5:16, 10:21, 4:35] = True
+    hu[lungs], hu[5:9, 10:21, 4:35] = -700, -900
+    return hu, lungs
+
+
+def test_bearings_are_healthy_lung_and_the_lungs_box() -> None:
+    hu, lungs = _chest()
+    assert bearings(hu, lungs) == (-900.0, (5, 10, 4), (15, 20, 34))
+    hu[5:6] = -700
+    assert bearings(hu, lungs).healthy_hu == -700
+    assert bearings(hu, np.zeros_like(lungs)) == (40.0, (0, 0, 0), (19, 29, 39))
+
+
+def test_a_position_is_nothing_in_the_boxs_middle_and_one_at_its_sides_in_whatever_part() -> None:
+    chest = bearings(*_chest())
+    whole, part = position(chest, (0, 0, 0), (20, 30, 40)), position(chest, (8, 2, 9), (16, 4, 8))
+    assert whole[:, 10, 15, 19].tolist() == [0, 0, 0]
+    assert whole[:, 5, 20, 4].tolist() == [-1, 1, 1] and whole[:, 15, 10, 34].tolist() == [1, -1, 1]
+    torch.testing.assert_close(part[:, :12], whole[:, 8:20, 2:6, 9:17])
+    assert part.shape == (3, 16, 4, 8)
+
+
+def test_the_fine_input_is_window_contrast_opened_contrast_lungs_and_position() -> None:
+    hu = torch.full((2, 1, 16, 16, 16), -900.0)
+    hu[1] += 50
+    hu[:, :, 4:12, 4:12, 4:12] += 150
+    lung, place = torch.rand(2, 1, 16, 16, 16), torch.rand(3, 16, 16, 16)
+    image = guided(hu, lung, -900.0, place)
+    assert image.shape == (2, FINE_INPUTS, 16, 16, 16)
+    torch.testing.assert_close(image[:, :1], windowed(hu)[:, :1])
+    assert image[0, 1, 0, 0, 0] == 0 and image[0, 1, 8, 8, 8] == pytest.approx(0.5)
+    assert image[1, 1, 8, 8, 8] == pytest.approx(200 / 300)
+    torch.testing.assert_close(image[:, 3:4], 2 * lung - 1)
+    torch.testing.assert_close(image[1, 4:], place)
+    assert torch.equal(image[1], guided(hu[1:], lung[1:], -900.0, place)[0])
+
+
+def test_opening_leaves_what_is_wide_and_takes_away_vessels_and_noise() -> None:
+    x = torch.zeros(1, 1, 24, 24, 24)
+    x[..., 3:10, 3:10, 3:10] = 1.0
+    x[..., 16:20, 16:20, :] = 1.0
+    x[..., 12, 12, 12] = 1.0
+    kept = opened(x, 5)
+    assert torch.equal(kept[..., :11, :11, :11], x[..., :11, :11, :11])
+    assert kept[..., 11:, 11:, 11:].max() == 0
+    assert smoothed(x)[0, 0, 12, 12, 12] == 1 / 8 and smoothed(x).sum() == pytest.approx(float(x.sum()))
 
 
 @pytest.mark.parametrize("shape", [(30, 33, 36), (31, 35, 40)])

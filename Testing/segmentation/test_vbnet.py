@@ -82,7 +82,7 @@ def test_air_beside_an_arm_is_small_beside_a_lung(depth: int, kept: bool) -> Non
     lung[10:30, 10 : 10 + depth, 60:82] = True
     arm = lung[:, :, 60:].copy()
     assert arm.sum() * 0.008 > vbnet.LEAST_LUNG_ML
-    found = vbnet._main_parts(lung)
+    found = vbnet.main_parts(lung)
     assert found[:, :, :50].sum() == 84000 and bool(found[:, :, 60:].any()) == kept
 
 

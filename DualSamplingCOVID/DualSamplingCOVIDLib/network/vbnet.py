@@ -9,8 +9,13 @@ not exclusive classes: infection lies inside the lungs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -182,8 +187,8 @@ def quickened(network: VBNet) -> VBNet:
 
 
 WINDOWS_HU = ((-1000.0, 300.0), (-1000.0, -450.0))
-"""Two inputs of both networks: the whole range from air to soft tissue, and the lungs' own."""
-COARSE_INPUTS, FINE_INPUTS = 4, 3
+"""The whole range from air to soft tissue, which both networks see, and the lungs' own, which the coarse one sees."""
+COARSE_INPUTS, FINE_INPUTS = 4, 7
 
 
 def windowed(hu: Tensor) -> Tensor:
@@ -210,12 +215,91 @@ def placed(hu: Tensor) -> Tensor:
     return torch.cat([windows, left.expand_as(hu), left * (1 - windows[:, 1:]) / 2], 1)
 
 
-def guided(hu: Tensor, lung: Tensor) -> Tensor:
-    """Return the fine network's input [N,3,D,H,W] of HU and the coarse network's lungs in [0, 1], both [N,1,D,H,W].
+HEALTHY_SHARE = 0.33
+CONTRAST_HU = 300.0
+VESSEL_VOXELS = 5
+"""Brightness of less than this width, as that of vessels and walls, is not seen in the opened contrast."""
 
-    From near, a heart or a shoulder looks like consolidated lung: only who sees the whole chest can tell.
+
+class Bearings(NamedTuple):
+    """What the fine network is told of the whole chest, wherever it looks.
+
+    `healthy_hu` is the HU below which a third of the lungs lies; `low` and `high` are the ends of the lungs' box, in
+    voxels (k, j, i).
     """
-    return torch.cat([windowed(hu), 2 * lung - 1], 1)
+
+    healthy_hu: float
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+
+def bearings(hu: NDArray[np.int16] | NDArray[np.float32], lungs: NDArray[np.bool_]) -> Bearings:
+    """Take the bearings of a chest, HU and lungs [k, j, i]; where there are no lungs, of all that is there."""
+    if not lungs.any():
+        lungs = np.ones_like(lungs)
+    ends = []
+    for axis in range(3):
+        where = np.flatnonzero(lungs.any(axis=tuple(other for other in range(3) if other != axis)))
+        ends.append((int(where[0]), int(where[-1])))
+    low, high = zip(*ends, strict=True)
+    return Bearings(float(np.quantile(hu[lungs], HEALTHY_SHARE, method="lower")), low, high)
+
+
+def position(bearings: Bearings, start: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """Return where the voxels of a part lie in the lungs' box [3,D,H,W]: 0 in its middle, 1 at its sides.
+
+    The part begins at voxel `start` and is of this `shape` (k, j, i). Along i right and left count alike.
+    """
+    along = []
+    for first, size, low, high in zip(start, shape, bearings.low, bearings.high, strict=True):
+        voxels = torch.arange(first, first + size, dtype=torch.float32)
+        along.append((2 * voxels - low - high) / max(high - low, 1))
+    along[2] = along[2].abs()
+    return torch.stack(torch.meshgrid(*along, indexing="ij"))
+
+
+def guided(hu: Tensor, lung: Tensor, healthy_hu: float, position: Tensor) -> Tensor:
+    """Return the fine network's input [N,7,D,H,W] of HU and the coarse network's lungs in [0, 1], both [N,1,D,H,W].
+
+    Beside the wide window it has the contrast to healthy lung; its opening, which is bright in all that is wider than
+    a vessel; the coarse lungs, for from near a heart or a shoulder looks like consolidated lung; and the `position`
+    [3,D,H,W] or [N,3,D,H,W] of `position`, for there are vessels at the hilum and lesions at the pleura.
+    """
+    contrast = (hu - healthy_hu) / CONTRAST_HU
+    wide = opened(smoothed(contrast), VESSEL_VOXELS)
+    place = position.expand(len(hu), -1, -1, -1, -1)
+    return torch.cat([windowed(hu)[:, :1], contrast.clamp(-1, 1), wide.clamp(-1, 1), 2 * lung - 1, place], 1)
+
+
+def smoothed(x: Tensor) -> Tensor:
+    """Smooth [N,C,D,H,W] by (1, 2, 1) / 4 along every axis; edges repeat."""
+    for axis in (2, 3, 4):
+        before, middle, after = _shifted(x, axis, 3)
+        x = (before + after).add_(middle, alpha=2).mul_(0.25)
+    return x
+
+
+def opened(x: Tensor, voxels: int) -> Tensor:
+    """Return the grey opening of [N,C,D,H,W] by a cube of so many (odd) voxels a side."""
+    return _highest(-_highest(-x, voxels), voxels)
+
+
+def _highest(x: Tensor, voxels: int) -> Tensor:
+    """The maximum over a cube, axis by axis; thirty times as fast on CPUs as pooling of one channel."""
+    for axis in (2, 3, 4):
+        first, *others = _shifted(x, axis, voxels)
+        x = first
+        for other in others:
+            x = torch.maximum(x, other)
+    return x
+
+
+def _shifted(x: Tensor, axis: int, voxels: int) -> list[Tensor]:
+    """Views of `x` moved by -n..n voxels along an axis (2 n + 1 = `voxels`); edges repeat."""
+    size, reach = x.shape[axis], voxels // 2
+    first, last = x.narrow(axis, 0, 1), x.narrow(axis, size - 1, 1)
+    wide = torch.cat([first] * reach + [x] + [last] * reach, axis)
+    return [wide.narrow(axis, shift, size) for shift in range(voxels)]
 
 
 COARSER = 3

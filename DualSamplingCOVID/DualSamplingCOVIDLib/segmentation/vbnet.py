@@ -137,7 +137,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
     """
     import torch
 
-    from ..network.vbnet import COARSE_SIDE, coarsened, guided, padded, placed, refined
+    from ..network.vbnet import COARSE_SIDE, bearings, coarsened, guided, padded, placed, position, refined
 
     nothing = np.zeros(hu.shape, np.float32)
     found = Found(nothing, nothing.copy(), nothing.copy())
@@ -148,7 +148,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             seen = _asked(coarse, placed(padded(small, AIR_HU, COARSE_SIDE)), small.shape).cpu()
             summary = torch.stack([seen[0].amax(0), torch.from_numpy(_rightness(seen[0].numpy()))])
             lung, rightness = refined(summary[None], hu.shape)[0].numpy()  # type: ignore[arg-type]
-            sure = _main_parts(lung > 0.5)
+            sure = main_parts(lung > 0.5)
             if not sure.any():
                 return found
             progress("segmenting lungs and infection", 0.3)
@@ -156,7 +156,10 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             k, j, i = part
             hu_there = volume[:, :, k, j, i]
             guide = torch.from_numpy(lung[part])[None, None].to(volume.device)
-            image = guided(padded(hu_there, AIR_HU), padded(guide, 0.0))
+            near = padded(hu_there, AIR_HU)
+            chest = bearings(hu, sure)
+            place = position(chest, [side.start for side in part], near.shape[2:]).to(volume.device)
+            image = guided(near, padded(guide, 0.0), chest.healthy_hu, place)
             answer = _asked(fine, image, hu_there.shape)[0].cpu().numpy()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
@@ -184,8 +187,8 @@ def _rightness(sides: FloatArray) -> FloatArray:
     return np.asarray(difference[tuple(nearest)])
 
 
-def _main_parts(lung: BoolArray) -> BoolArray:
-    """The components of the coarse lungs that are large enough, in ml and beside the largest."""
+def main_parts(lung: BoolArray) -> BoolArray:
+    """Return the components of the coarse lungs that are large enough, in ml and beside the largest."""
     labels, count = ndimage.label(lung)
     if not count:
         return lung

@@ -64,13 +64,22 @@ def test_noise_has_the_asked_deviation_whatever_its_texture(seed: int) -> None:
 
 def test_the_same_seed_shows_the_same_and_another_one_another() -> None:
     hu = torch.full((1, 20, 20, 20), -850.0)
-    first, again, other = (acquire(hu, _generator(seed)) for seed in (3, 3, 4))
+    first, again, other = (acquire(hu, _generator(seed)).hu for seed in (3, 3, 4))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_hu_stay_in_range_and_near_what_they_were() -> None:
     hu = torch.full((1, 20, 20, 20), -850.0)
-    shown = torch.stack([acquire(hu, _generator(seed)) for seed in range(40)])
+    shown = torch.stack([acquire(hu, _generator(seed)).hu for seed in range(40)])
     assert shown.min() >= -1024 and shown.max() <= 1000
     means = shown.mean(dim=(1, 2, 3, 4))
     assert (means + 850).abs().max() < 80 and means.std() > 8
+
+
+def test_another_hu_is_taken_for_what_its_tissue_is_shown_as() -> None:
+    """Where neither noise nor rounding was drawn, that is exactly so."""
+    hu = torch.full((1, 20, 20, 20), -850.0)
+    for seed in range(40):
+        shown = acquire(hu, _generator(seed))
+        assert shown.scaled(-850) == pytest.approx(float(shown.hu.mean()), abs=8)
+    assert len({shown.scaled(-850) for shown in (acquire(hu, _generator(seed)) for seed in range(40))}) > 20

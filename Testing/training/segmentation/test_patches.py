@@ -79,8 +79,8 @@ def test_masks_move_with_the_ct(a_file: Path) -> None:
     infected = windowed(torch.full((1, 1, 1, 1, 1), -500.0))[0, 0, 0, 0, 0]
     for index in range(12):
         image, shares = _patches(a_file, 48, 1, varied=False)[index]
-        assert image.shape == (3, 48, 48, 48) and shares.shape == (2, 48, 48, 48)
-        assert ((image[1] < 0) == (shares[0] > 0.5))[(shares[0] - 0.5).abs() > 0.45].float().mean() > 0.97
+        assert image.shape == (7, 48, 48, 48) and shares.shape == (2, 48, 48, 48)
+        assert ((image[0] < 0) == (shares[0] > 0.5))[(shares[0] - 0.5).abs() > 0.45].float().mean() > 0.97
         pure = shares[1] > 0.99
         if pure.any():
             assert (image[0][pure] - infected).abs().max() < 0.1
@@ -91,12 +91,38 @@ def test_the_guide_moves_with_the_ct_but_for_a_few_voxels(a_file: Path) -> None:
     apart = []
     for index in range(12):
         image, shares = _patches(a_file, 48, 1, varied=False)[index]
-        guide = (image[2] + 1) / 2
+        guide = (image[3] + 1) / 2
         assert guide.min() >= 0 and guide.max() <= 1 + 1e-5
         near = F.max_pool3d(shares[None, :1], 2 * LARGEST_SHIFT + 3, 1, LARGEST_SHIFT + 1)[0, 0]
         assert float((guide * (near < 0.5)).sum() / guide.sum()) < 0.02
         apart.append(float(((guide > 0.5) != (shares[0] > 0.5)).float().mean()))
     assert 0 < np.median(apart) < 0.25
+
+
+def test_the_position_moves_with_the_ct(a_file: Path) -> None:
+    """Lungs lie in k 10..49 and j 12..49, and the right one in i 10..39 of 10..79: |x| is 1/7 and more in either."""
+    for index in range(12):
+        image, shares = _patches(a_file, 48, 1, varied=False)[index]
+        inside = shares[0] > 0.99
+        k, j, x = (image[channel][inside] for channel in (4, 5, 6))
+        assert k.abs().max() < 1.05 and j.abs().max() < 1.05 and x.min() > 0.1 and x.max() < 1.05
+        infected = shares[1] > 0.99  # k 14..19, j 40..47, i 12..19
+        if infected.any():
+            assert -0.85 < image[4][infected].mean() < -0.6 and 0.6 < image[5][infected].mean() < 0.85
+            assert 0.75 < image[6][infected].mean() < 0.95
+
+
+def test_contrast_is_that_to_healthy_lung_on_the_very_same_scanner(a_file: Path) -> None:
+    """A third of the lungs lies below -850 HU: healthy right lung has no contrast, whatever the scanner's scale."""
+    healthy = []
+    for index in range(30):
+        image, shares = _patches(a_file, 48, 1)[index]
+        right = (shares[0] > 0.99) & (shares[1] < 0.01) & (image[6] < 0.9) & (image[1].abs() < 0.5)
+        if right.sum() > 2000:
+            healthy.append((float(image[1][right].median()), float(image[0][right].median())))
+    contrast, wide = np.array(healthy).T
+    assert np.abs(contrast).max() < 0.25 and len(healthy) > 8
+    assert np.ptp(wide * 650) > 30 and np.ptp(contrast * 300) < 65
 
 
 def test_guides_are_what_the_coarse_network_says(a_file: Path, a_case: SegmentationCase) -> None:

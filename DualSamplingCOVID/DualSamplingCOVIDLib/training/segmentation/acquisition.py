@@ -5,6 +5,8 @@ Networks that learned without it take another scanner's noise and sharpness for 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,8 +14,21 @@ from torch import Tensor
 FARTHEST_HU = (-1024.0, 1000.0)
 
 
-def acquire(hu: Tensor, random: torch.Generator) -> Tensor:
+class Acquired(NamedTuple):
+    """HU [1,D,H,W] as a scanner shows them, and what is wrong with its scale: HU + 1000 times `gain`, plus `offset`."""
+
+    hu: Tensor
+    gain: float = 1.0
+    offset_hu: float = 0.0
+
+    def scaled(self, hu: float) -> float:
+        """Return what the scanner takes `hu` for."""
+        return (hu + 1000) * self.gain - 1000 + self.offset_hu
+
+
+def acquire(hu: Tensor, random: torch.Generator) -> Acquired:
     """Show HU [1,D,H,W] (float32, axes k, j, i on 2 mm voxels) as one of many scanners would."""
+    gain, offset = 1.0, 0.0
     if _chance(0.35, random):
         hu = thick_slices(hu, _between(1.2, 4.0, random), _between(0, 1, random))
     if _chance(0.5, random):
@@ -21,11 +36,12 @@ def acquire(hu: Tensor, random: torch.Generator) -> Tensor:
     if _chance(0.6, random):
         hu = hu + noise(hu.shape, 35.0 * _between(0, 1, random) ** 2, random)
     if _chance(0.8, random):
-        hu = (hu + 1000) * (1 + 0.04 * _normal(random)) - 1000 + 22 * _normal(random)
+        gain, offset = 1 + 0.04 * _normal(random), 22 * _normal(random)
+        hu = (hu + 1000) * gain - 1000 + offset
     if _chance(0.05, random):
         step = _between(4, 16, random)
         hu = torch.round(hu / step) * step
-    return hu.clamp(*FARTHEST_HU)
+    return Acquired(hu.clamp(*FARTHEST_HU), gain, offset)
 
 
 def thick_slices(hu: Tensor, voxels: float, phase: float) -> Tensor:

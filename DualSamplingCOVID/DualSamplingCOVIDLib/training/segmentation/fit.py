@@ -19,6 +19,7 @@ from ...network.vbnet import VBNet
 from ...progress import Progress, silent
 from ...storage import write_whole
 from ..precision import autocast
+from .optimiser import Muon
 from .recipe import Stage
 
 LEAST_RATE = 0.01
@@ -26,7 +27,6 @@ LOOKED_AT = 0.2
 """The last share of the steps, in which the learning rate is low, is where weights are chosen."""
 AVERAGED_OVER = 100
 SAVE_EVERY = 50
-WEIGHT_DECAY = 1e-4
 LARGEST_GRADIENT = 2.0
 FEW_VOXELS = 200.0
 """So many voxels found where nothing is cost half of what many cost."""
@@ -140,7 +140,7 @@ class Fit:
         self.network = network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.loss = loss.to(device)
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / AVERAGED_OVER))
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=stage.learning_rate, weight_decay=WEIGHT_DECAY)
+        self.optimiser = Muon(self.network, network.head, stage.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self.rate)
         self.steps, self.seconds = 0, 0.0
         self.best: dict[str, Tensor] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...network.vbnet import coarsened, guided, placed
+from ...network.vbnet import Bearings, bearings, coarsened, guided, placed, position
 from ...run_folder.volume import FULL_SHARE
+from ...segmentation.vbnet import main_parts
 from ...segmentation.working_grid import AIR_HU
-from .acquisition import acquire
+from .acquisition import Acquired, acquire
 from .cases import SegmentationCase, read_case
 from .guides import Guide, read_guide
 
@@ -29,7 +31,7 @@ LARGEST_SHIFT = 3
 
 
 class Chests(Dataset[tuple[Tensor, Tensor]]):
-    """Whole chests on the coarse grid: input [3,s,s,s], and the shares of right and left lung [2,s,s,s].
+    """Whole chests on the coarse grid: input [4,s,s,s], and the shares of right and left lung [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone, so an interrupted run goes on with the very same ones. Chests are cut
     at random above, below and at the sides, as fields of view differ. The scanner's variety is drawn on the coarse
@@ -52,13 +54,13 @@ class Chests(Dataset[tuple[Tensor, Tensor]]):
         arrays = np.stack([case.hu, case.right / np.float32(FULL_SHARE), case.left / np.float32(FULL_SHARE)])
         volume = coarsened(torch.from_numpy(arrays)[None])[0]
         if self.varied:
-            volume = torch.cat([acquire(volume[:1], random), volume[1:]])
+            volume = torch.cat([acquire(volume[:1], random).hu, volume[1:]])
         cube = _in_cube(volume, self.side, random)
         return placed(cube[None, :1])[0], cube[1:]
 
 
 class Patches(Dataset[tuple[Tensor, Tensor]]):
-    """Patches of the working grid: input [3,s,s,s], and the shares of lungs and infection [2,s,s,s].
+    """Patches of the working grid: input [7,s,s,s], and the shares of lungs and infection [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone. More than half of them are centred on infection, where there is some,
     the others anywhere round the lungs. They are mirrored and turned at random. `guides` is the folder of what the
@@ -81,14 +83,15 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         random = _random(self.seed, index)
         file = self.files[_whole(len(self.files), random)]
         case = read_case(file)
-        volume = _cut(case, read_guide(self.guides, file), _centre(case, random), self.side, random)
+        chest = chest_bearings(self.guides, file)
+        volume = _cut(case, read_guide(self.guides, file), chest, _centre(case, random), self.side, random)
         if torch.rand((), generator=random) < 0.2:
             volume = _turned(volume, random)
         volume = _mirrored(volume, random)
         volume[3] = raised(volume[3])
-        if self.varied:
-            volume = torch.cat([acquire(volume[:1], random), volume[1:]])
-        return guided(volume[None, :1], volume[None, 1:2])[0], volume[2:]
+        shown = acquire(volume[:1], random) if self.varied else Acquired(volume[:1])
+        image = guided(shown.hu[None], volume[None, 1:2], shown.scaled(chest.healthy_hu), volume[4:])[0]
+        return image, volume[2:4]
 
 
 def raised(shares: Tensor) -> Tensor:
@@ -152,8 +155,16 @@ def _centre(case: SegmentationCase, random: torch.Generator) -> list[int]:
     return centre
 
 
-def _cut(case: SegmentationCase, guide: Guide, centre: list[int], side: int, random: torch.Generator) -> Tensor:
-    """Cut a cube out of a case: HU, guide, share of the lungs, share of infection [4,s,s,s]; inside where it can be.
+@functools.lru_cache(maxsize=4096)
+def chest_bearings(guides: Path, file: Path) -> Bearings:
+    """Take the bearings of a case, by the lungs of its guide."""
+    return bearings(read_case(file).hu, main_parts(read_guide(guides, file) > FULL_SHARE // 2))
+
+
+def _cut(
+    case: SegmentationCase, guide: Guide, chest: Bearings, centre: list[int], side: int, random: torch.Generator
+) -> Tensor:
+    """Cut a cube out of a case: HU, guide, shares of lungs and infection, position [7,s,s,s]; inside where it can be.
 
     The guide is cut a few voxels beside it.
     """
@@ -173,7 +184,7 @@ def _cut(case: SegmentationCase, guide: Guide, centre: list[int], side: int, ran
     result[0, :k, :j, :i] = case.hu
     for channel, shares in enumerate((guide[beside], case.lungs, case.infection), start=1):
         result[channel, :k, :j, :i] = shares / np.float32(FULL_SHARE)
-    return torch.from_numpy(result)
+    return torch.cat([torch.from_numpy(result), position(chest, starts, (side, side, side))])
 
 
 def _mirrored(volume: Tensor, random: torch.Generator) -> Tensor:

@@ -15,7 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...network.vbnet import COARSE_INPUTS, COARSE_SIDE, FINE_INPUTS, VBNet, coarsened, guided, padded, placed
+from ...network.vbnet import (
+    COARSE_INPUTS,
+    COARSE_SIDE,
+    FINE_INPUTS,
+    VBNet,
+    coarsened,
+    guided,
+    padded,
+    placed,
+    position,
+)
 from ...progress import Progress, silent
 from ...run_folder.volume import FULL_SHARE
 from ...segmentation.working_grid import AIR_HU
@@ -23,7 +33,7 @@ from ..memory import keep_freed_memory
 from .cases import SegmentationCase, plan_phantoms, read_case, write_cases
 from .fit import FineLoss, Fit, Fitted, SegmentationLoss
 from .guides import read_guide, write_guides
-from .patches import Chests, Patches
+from .patches import Chests, Patches, chest_bearings
 from .recipe import Recipe
 
 GUIDES = "guides"
@@ -146,7 +156,10 @@ def _fine_score(network: nn.Module, files: Sequence[Path], guides: Path, device:
         part = _round_the_lungs(case)
         hu = torch.from_numpy(case.hu[part].astype(np.float32))[None, None]
         guide = torch.from_numpy(read_guide(guides, file)[part] / np.float32(FULL_SHARE))[None, None]
-        found = _answer(network, guided(padded(hu, AIR_HU), padded(guide, 0.0)), hu.shape, device)[0] > 0.5
+        near, chest = padded(hu, AIR_HU), chest_bearings(guides, file)
+        place = position(chest, [side.start for side in part], near.shape[2:])
+        image = guided(near, padded(guide, 0.0), chest.healthy_hu, place)
+        found = _answer(network, image, hu.shape, device)[0] > 0.5
         inside = torch.from_numpy(case.lungs[part] > FULL_SHARE // 2)
         infected = torch.from_numpy(case.infection[part] > FULL_SHARE // 2)
         lungs.append(_dice(found[0], inside))
