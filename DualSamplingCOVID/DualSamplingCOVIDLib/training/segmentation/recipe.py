@@ -24,11 +24,11 @@ class Stage:
     patch: int
     batch: int
     steps: int
-    learning_rate: float = 8e-3
-    warm: float = 0.03
-    falls_from: float = 0.6
-    strict_from: float = 0.6
-    strict_at: float = 0.8
+    learning_rate: float = 1.5e-2
+    warm: float = 0.02
+    falls_from: float = 0.02
+    strict_from: float = 0.65
+    strict_at: float = 0.85
 
     def __post_init__(self) -> None:
         if self.patch % STRIDE or self.patch < LEAST_PATCH:
@@ -57,7 +57,7 @@ class Recipe:
     backgrounds: tuple[str, ...] = ()
 
 
-FINE_ON_CPU = Stage(8, 48, 8, 3000, warm=0.05, falls_from=0.32, strict_from=0.4, strict_at=0.6)
+FINE_ON_CPU = Stage(8, 48, 4, 7000)
 
 RECIPES = {
     "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), FINE_ON_CPU),
