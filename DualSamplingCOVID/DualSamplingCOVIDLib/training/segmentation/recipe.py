@@ -57,7 +57,7 @@ class Recipe:
     backgrounds: tuple[str, ...] = ()
 
 
-FINE_ON_CPU = Stage(8, 48, 4, 7000)
+FINE_ON_CPU = Stage(8, 48, 4, 6000)
 
 RECIPES = {
     "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), FINE_ON_CPU),
