@@ -1,8 +1,9 @@
 """Muon (Jordan et al., 2024): the optimiser of VB-Net's fits.
 
 The momentum of a convolution's gradient, taken as a matrix, is made orthogonal: every direction in which the weights
-can change is stepped along alike, not those alone which a few large gradients point to. Of the same patches, VB-Net
-learns in 140 steps what AdamW teaches it in 800. PyTorch's own Muon takes matrices only, and is slow on CPUs.
+can change is stepped along alike, not those alone which a few large gradients point to. After 250 steps of the same
+patches VB-Net's average precision on others is 0.43, with AdamW 0.30. PyTorch's own Muon takes matrices alone and
+computes in bfloat16, which is slow on many CPUs.
 """
 
 from __future__ import annotations

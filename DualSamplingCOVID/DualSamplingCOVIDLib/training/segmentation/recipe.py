@@ -15,9 +15,7 @@ LEAST_PATCH = 3 * STRIDE
 class Stage:
     """How one of the two networks is fitted.
 
-    `patch` voxels a side are seen at a time, `batch` of them a step. `width` is VB-Net's. The others are shares of the
-    steps: the learning rate rises until `warm` and falls to nothing from `falls_from` on; what false findings cost
-    rises from `strict_from` to `strict_at`.
+    `patch` voxels a side are seen at a time, `batch` of them a step. `width` is VB-Net's.
     """
 
     width: int
@@ -25,10 +23,6 @@ class Stage:
     batch: int
     steps: int
     learning_rate: float = 1.5e-2
-    warm: float = 0.02
-    falls_from: float = 0.02
-    strict_from: float = 0.65
-    strict_at: float = 0.85
 
     def __post_init__(self) -> None:
         if self.patch % STRIDE or self.patch < LEAST_PATCH:
@@ -57,12 +51,10 @@ class Recipe:
     backgrounds: tuple[str, ...] = ()
 
 
-FINE_ON_CPU = Stage(8, 48, 4, 6000)
-
 RECIPES = {
-    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), FINE_ON_CPU),
+    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 48, 4, 6000)),
     "gpu": Recipe(4000, 64, Stage(8, COARSE_SIDE, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
-    "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 250), Stage(8, 48, 8, 500), checks=2, calibration=30),
+    "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 120), Stage(8, 48, 4, 500), checks=2, calibration=30),
     "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
 }
 """About three hours on two CPU cores; a night on one GPU; a short one for the study of what matters; and one that only
