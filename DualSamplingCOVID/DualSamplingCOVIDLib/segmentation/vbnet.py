@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ..network.vbnet import VBNet
 
 SHIPPED = "Bundles/vbnet-synthetic"
-MARGIN = 4
-"""Voxels of the fine grid that are kept round the coarse lungs, at least."""
+MARGIN = 5
+"""Voxels of the fine grid that are kept round the coarse lungs, at least: so far the opened contrast looks."""
 LEAST_LUNG_ML, LEAST_LUNG_SHARE = 30.0, 0.08
 """A part of the coarse lungs counts from this size on, and from this share of the largest part: air beside an arm."""
 REACH_MM = 12.0

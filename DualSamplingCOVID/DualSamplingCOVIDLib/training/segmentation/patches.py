@@ -28,6 +28,10 @@ LEAST_PEAK = 0.15
 LARGEST_TURN, LARGEST_STRETCH = 0.26, 0.15
 LARGEST_SHIFT = 3
 """Voxels that the coarse network's lungs may lie beside the fine ones, as they do in people who are no phantoms."""
+CUT_OFF = 0.3
+"""How often a chest is taken for cut at its upper or lower end, by up to a sixth."""
+MISTAKEN_HU = 8.0
+"""Standard deviation of what healthy lung is taken for: noise and disease change it in people."""
 
 
 class Chests(Dataset[tuple[Tensor, Tensor]]):
@@ -83,7 +87,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         random = _random(self.seed, index)
         file = self.files[_whole(len(self.files), random)]
         case = read_case(file)
-        chest = chest_bearings(self.guides, file)
+        chest = _mistaken(chest_bearings(self.guides, file), random)
         volume = _cut(case, read_guide(self.guides, file), chest, _centre(case, random), self.side, random)
         if torch.rand((), generator=random) < 0.2:
             volume = _turned(volume, random)
@@ -159,6 +163,17 @@ def _centre(case: SegmentationCase, random: torch.Generator) -> list[int]:
 def chest_bearings(guides: Path, file: Path) -> Bearings:
     """Take the bearings of a case, by the lungs of its guide."""
     return bearings(read_case(file).hu, main_parts(read_guide(guides, file) > FULL_SHARE // 2))
+
+
+def _mistaken(chest: Bearings, random: torch.Generator) -> Bearings:
+    """Move the bearings' healthy lung and the box's ends a little, as people's fields of view and lungs would."""
+    low = [end + _whole(2 * LARGEST_SHIFT + 1, random) - LARGEST_SHIFT for end in chest.low]
+    high = [end + _whole(2 * LARGEST_SHIFT + 1, random) - LARGEST_SHIFT for end in chest.high]
+    if torch.rand((), generator=random) < CUT_OFF:
+        by = _whole((high[0] - low[0]) // 6 + 1, random)
+        low[0], high[0] = (low[0] + by, high[0]) if torch.rand((), generator=random) < 0.5 else (low[0], high[0] - by)
+    healthy_hu = chest.healthy_hu + MISTAKEN_HU * float(torch.randn((), generator=random))
+    return Bearings(healthy_hu, tuple(low), tuple(high))
 
 
 def _cut(

@@ -52,7 +52,7 @@ class Recipe:
 
 
 RECIPES = {
-    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 48, 4, 6000)),
+    "cpu": Recipe(600, 32, Stage(8, COARSE_SIDE, 2, 400), Stage(8, 48, 4, 5200)),
     "gpu": Recipe(4000, 64, Stage(8, COARSE_SIDE, 8, 3000), Stage(24, 128, 8, 40000), calibration=300),
     "study": Recipe(160, 16, Stage(8, COARSE_SIDE, 2, 120), Stage(8, 48, 4, 500), checks=2, calibration=30),
     "trial": Recipe(8, 4, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), checks=2, calibration=9),
