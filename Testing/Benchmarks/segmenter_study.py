@@ -21,7 +21,7 @@ from segmenters import Data, real_figures, say
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.commands import reporter
-from DualSamplingCOVIDLib.network.vbnet import VBNet
+from DualSamplingCOVIDLib.network.vbnet import FINE_INPUTS, VBNet
 from DualSamplingCOVIDLib.segmentation import trained
 from DualSamplingCOVIDLib.segmentation.vbnet import SHIPPED
 from DualSamplingCOVIDLib.training.memory import keep_freed_memory
@@ -87,7 +87,7 @@ def _assembled(fitted: Fitted, recipe: Recipe, name: str, folder: Path) -> Path:
         shipped,
         folder=folder,
         card=dataclasses.replace(shipped.card, name=name),
-        fine=dataclasses.replace(shipped.fine, width=recipe.fine.width),
+        fine=dataclasses.replace(shipped.fine, inputs=FINE_INPUTS, width=recipe.fine.width),
         evaluation={},
     )
     partial = folder.with_name("segmenter.partial")

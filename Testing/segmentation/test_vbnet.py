@@ -14,7 +14,7 @@ from DualSamplingCOVIDLib.errors import ResourceError
 from DualSamplingCOVIDLib.segmentation import vbnet
 from DualSamplingCOVIDLib.segmentation.vbnet import VBNetSegmenter, find
 
-from .vbnets import Densities, Sides, a_folder
+from .vbnets import Densities, Sides, a_folder, hu_of
 
 SHAPE = (70, 60, 90)
 RIGHT = (slice(12, 58), slice(14, 48), slice(8, 38))
@@ -41,6 +41,29 @@ def test_right_left_and_infection_lie_where_they_are() -> None:
         truth = np.zeros(SHAPE, bool)
         truth[part] = True
         assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.97
+
+
+class Recording(Densities):
+    """Keeps what it is shown."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.seen = image[0]
+        return super().forward(image)
+
+
+def test_the_fine_network_is_told_contrast_lungs_and_where_it_looks() -> None:
+    """The lesion shows which voxel is which; the coarse lungs' box is that of the lungs to a coarse voxel."""
+    hu, fine = a_chest(), Recording()
+    hu[LESION] = -700
+    find(hu, Sides(), fine)  # type: ignore[arg-type]
+    lesion = (hu_of(fine.seen[None, :1])[0] + 700).abs() < 1
+    assert lesion.sum() == 1000
+    for channel, part, right, left in zip((4, 5, 6), LESION, RIGHT, LEFT, strict=True):
+        low, high = min(right.start, left.start), max(right.stop, left.stop) - 1
+        place = (part.start + part.stop - 1 - low - high) / (high - low)
+        assert fine.seen[channel][lesion].mean() == pytest.approx(abs(place) if channel == 6 else place, abs=0.1)
+    assert fine.seen[1][lesion].mean() == pytest.approx(0.5, abs=0.01) and fine.seen[2][lesion].max() > 0.49
+    assert fine.seen[3][lesion].min() > 0.9 and fine.seen[3].min() < -0.9
 
 
 def test_a_consolidation_inside_is_lung_although_no_network_says_so() -> None:

@@ -42,6 +42,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> None:
     """Teach both networks, calibrate them on phantoms that they never saw, and write them."""
     from ..analysis import choose_device
+    from ..parallel import cores
     from ..training.segmentation.recipe import RECIPES
     from ..training.segmentation.teach import teach
 
@@ -53,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
     recipe = _without(chosen, options.without)
     device = choose_device(options.device)
     with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
-        taught = teach(recipe, options.work or Path(scratch), device, options.progress)
+        workers = cores() if device.type == "cuda" else 0  # on a CPU they would only take turns with the fit
+        taught = teach(recipe, options.work or Path(scratch), device, options.progress, workers)
         _write(folder, options, recipe, taught)
         options.progress("done", 1.0)
 

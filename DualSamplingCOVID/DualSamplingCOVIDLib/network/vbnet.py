@@ -192,7 +192,7 @@ COARSE_INPUTS, FINE_INPUTS = 4, 7
 
 
 def windowed(hu: Tensor) -> Tensor:
-    """Return the network's input [N,2,D,H,W] of HU [N,1,D,H,W]: each of `WINDOWS_HU` to [-1, 1], clipped."""
+    """Return [N,2,D,H,W] of HU [N,1,D,H,W]: each of `WINDOWS_HU` to [-1, 1], clipped."""
     return torch.cat([((hu - low) / (0.5 * (high - low)) - 1).clamp(-1, 1) for low, high in WINDOWS_HU], 1)
 
 

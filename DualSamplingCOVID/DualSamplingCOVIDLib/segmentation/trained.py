@@ -15,7 +15,7 @@ from ..errors import BundleError
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCHEMA = 1
+SCHEMA = 2
 ARCHITECTURE = "vb-net"
 
 

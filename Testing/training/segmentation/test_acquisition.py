@@ -77,7 +77,7 @@ def test_hu_stay_in_range_and_near_what_they_were() -> None:
 
 
 def test_another_hu_is_taken_for_what_its_tissue_is_shown_as() -> None:
-    """Where neither noise nor rounding was drawn, that is exactly so."""
+    """Noise, slices and rounding move the mean by a few HU."""
     hu = torch.full((1, 20, 20, 20), -850.0)
     for seed in range(40):
         shown = acquire(hu, _generator(seed))

@@ -23,7 +23,7 @@ from .optimiser import Muon
 from .recipe import Stage
 
 WARM = 0.02
-"""The share of the steps over which the learning rate rises; from then on it falls to nothing."""
+"""The share of the steps over which the learning rate rises; from then on it falls to `LEAST_RATE`."""
 LEAST_RATE = 0.01
 STRICT_FROM, STRICT_AT = 0.65, 0.85
 """The shares of the steps between which the loss becomes strict about false findings."""
@@ -190,7 +190,7 @@ class Fit:
         yield from loader
 
     def step(self, image: Tensor, shares: Tensor) -> float:
-        """Take one step on input [N,2,D,H,W] and shares [N,C,D,H,W]; return the loss."""
+        """Take one step on input [N,inputs,D,H,W] and shares [N,C,D,H,W]; return the loss."""
         self.optimiser.zero_grad(set_to_none=True)
         with autocast(self.device):
             logits = self.network(image.to(self.device))

@@ -30,7 +30,7 @@ class Muon(torch.optim.AdamW):
         matrices = [weight for weight in weights if weight.ndim > 1 and id(weight) not in own]
         ids = {id(weight) for weight in matrices}
         groups = [
-            {"params": matrices, "orthogonal": True},
+            {"params": matrices, "orthogonal": True, "weight_decay": 0.0},
             {"params": [weight for weight in weights if id(weight) not in ids], "orthogonal": False},
         ]
         super().__init__(groups, learning_rate, weight_decay=WEIGHT_DECAY)
@@ -58,7 +58,10 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Return about U V^T of a matrix U S V^T: its singular values come to lie between 0.7 and 1.2 (Newton-Schulz)."""
+    """Return about U V^T of a matrix U S V^T (Newton-Schulz): singular values come to lie between 0.7 and 1.2.
+
+    Those of less than a thousandth of the norm stay smaller.
+    """
     a, b, c = QUINTIC
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / wide.norm().clamp(min=1e-12)
