@@ -102,16 +102,17 @@ def test_the_guide_moves_with_the_ct_but_for_a_few_voxels(a_file: Path) -> None:
 
 
 def test_the_position_moves_with_the_ct(a_file: Path) -> None:
-    """Lungs lie in k 10..49 and j 12..49, and the right one in i 10..39 of 10..79: |x| is 1/7 and more in either."""
-    for index in range(12):
-        image, shares = _patches(a_file, 48, 1, varied=False)[index]
-        inside = shares[0] > 0.99
-        k, j, x = (image[channel][inside] for channel in (4, 5, 6))
-        assert k.abs().max() < 1.6 and j.abs().max() < 1.25 and x.min() > 0.05 and x.max() < 1.25
-        infected = shares[1] > 0.99  # k 14..19, j 40..47, i 12..19
+    """Lungs lie in k 10..49, j 12..49 and i 10..79, infection in k 14..19, j 40..47 and i 12..19."""
+    patches, apart = _patches(a_file, 48, 1, varied=False), []
+    for index in range(40):
+        image, shares = patches[index]
+        infected = shares[1] > 0.99
         if infected.any():
-            assert -0.85 < image[4][infected].mean() < -0.6 and 0.6 < image[5][infected].mean() < 0.85
-            assert 0.75 < image[6][infected].mean() < 0.95
+            found = torch.stack([image[channel][infected].mean() for channel in (4, 5, 6)])
+            apart.append(found - torch.tensor([-26 / 39, 26 / 37, 58 / 69]))
+    off = torch.stack(apart)
+    assert off.mean(0).abs().max() < 0.08 and off.abs().max() < 0.45
+    assert off.std(0).min() > 0.02 and off.std(0).max() < 0.2  # as people's lungs are not quite where they are found
 
 
 def test_contrast_is_that_to_healthy_lung_on_the_very_same_scanner(a_case: SegmentationCase, tmp_path: Path) -> None:
