@@ -14,6 +14,7 @@ import numpy as np
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.preprocessing import GridSpec
 from DualSamplingCOVIDLib.run_folder import CASE_COLUMNS, MODELS, PREDICTION_COLUMNS
+from DualSamplingCOVIDLib.run_folder.volume import write_volume
 
 SHAPE_KJI, SPACING_XYZ = (20, 32, 40), (8.0, 8.0, 14.0)
 
@@ -131,7 +132,7 @@ def _write_volume(path: Path, scan: Scan) -> None:
     if not scan.ratio:
         lesion[:] = False
     image = np.where(lesion, 0.85, 0.35) + np.random.default_rng(3).normal(0, 0.03, SHAPE_KJI)
-    np.savez(
+    write_volume(
         path,
         image=np.clip(np.where(lungs, image, 0), 0, 1).astype(np.float16),
         infection=(255 * lesion).astype(np.uint8),

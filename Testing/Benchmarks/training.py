@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from DualSamplingCOVIDLib.analysis import choose_device
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
+from DualSamplingCOVIDLib.run_folder.volume import write_volume
 from DualSamplingCOVIDLib.training.cross_validation import repeatable
 from DualSamplingCOVIDLib.training.fit import Settings, Trainer, predict
 from DualSamplingCOVIDLib.training.prepared import PreparedCase, PreparedDataset
@@ -60,8 +61,7 @@ def _case(folder: Path, number: int, shape: tuple[int, ...]) -> PreparedCase:
     infection = lungs & (k[:, None, None] > 0.6)
     image = np.where(lungs, rng.normal(0.35, 0.08, shape).clip(0, 1), 0).astype(np.float16)
     file = folder / f"{number}.npz"
-    masks = {"infection": infection * np.uint8(255), "lungs": lungs * np.uint8(255)}
-    np.savez_compressed(file, image=image, **masks)
+    write_volume(file, image, infection * np.uint8(255), lungs * np.uint8(255))
     return PreparedCase(str(number), str(number), COVID if number % 2 else CAP, "", 0.05, file)
 
 

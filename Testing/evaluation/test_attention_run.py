@@ -28,6 +28,7 @@ from DualSamplingCOVIDLib.evaluation.attention_text import text_tables
 from DualSamplingCOVIDLib.network.attention import grad_cam, online_attention
 from DualSamplingCOVIDLib.network.resnet import ResNet34
 from DualSamplingCOVIDLib.run_folder import ATTENTION_SS, ATTENTION_US, CASE_COLUMNS, MODELS, BegunRun, read_begun
+from DualSamplingCOVIDLib.run_folder.volume import write_volume
 
 SHAPE = (20, 34, 34)
 WIDTH = 2
@@ -70,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.DictWriter(stream, CASE_COLUMNS)
         writer.writeheader()
         for number, (case, patient, label, fold, ratio, stratum) in enumerate(cases):
-            np.savez(run / "cache" / f"{case}.npz", **a_volume(number))
+            write_volume(run / "cache" / f"{case}.npz", **a_volume(number))
             writer.writerow({"case_id": case, "patient_id": patient, "label": label, "fold": fold, "ratio": ratio,
                              "split": "" if fold != "" else "test", "image": f"{case}.nii.gz",
                              "stratum": stratum, "prepared": f"cache/{case}.npz"})  # fmt: skip

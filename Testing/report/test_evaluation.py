@@ -18,6 +18,7 @@ from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
 from DualSamplingCOVIDLib.report import evaluation as report
 from DualSamplingCOVIDLib.report import failures
 from DualSamplingCOVIDLib.run_folder import read_run
+from DualSamplingCOVIDLib.run_folder.volume import write_volume
 
 TABLES = ("table2", "detection", "table3", "comparisons", "calibration", "uncertainty")
 CHARTS = ("roc-validation", "roc-test", "ratios", "reliability-validation", "reliability-test", "spread")
@@ -167,7 +168,7 @@ def test_planes_pass_through_most_of_the_infection(tmp_path: Path) -> None:
     infection = np.zeros(image.shape, np.uint8)
     infection[4, 2:5, 7], infection[1, 6, 1], image[4, 6, 7], image[5, 3, 9] = 255, 255, 0.5, 0.25
     infection[2:5, 3, 8] = 255
-    np.savez(tmp_path / "case.npz", image=image, infection=infection, lungs=np.full(image.shape, 255, np.uint8))
+    write_volume(tmp_path / "case.npz", image, infection, np.full(image.shape, 255, np.uint8))
     axial, coronal, infected_axial, infected_coronal = failures.planes(tmp_path / "case.npz")
     assert axial.shape == (8, 10) and axial[6, 7] == 0.5  # level 4; posterior is down
     assert coronal.shape == (6, 10) and coronal[0, 9] == 0.25  # depth 3; the top level comes first
@@ -177,7 +178,7 @@ def test_planes_pass_through_most_of_the_infection(tmp_path: Path) -> None:
 def test_without_infection_the_planes_pass_through_most_of_the_lungs(tmp_path: Path) -> None:
     image, lungs = np.zeros((4, 5, 6), np.float16), np.zeros((4, 5, 6), np.uint8)
     lungs[2, 3, 1:5], image[2, 3, 2] = 255, 0.75
-    np.savez(tmp_path / "case.npz", image=image, infection=np.zeros_like(lungs), lungs=lungs)
+    write_volume(tmp_path / "case.npz", image, np.zeros_like(lungs), lungs)
     axial, coronal, *_ = failures.planes(tmp_path / "case.npz")
     assert axial[3, 2] == 0.75 and coronal[1, 2] == 0.75
 

@@ -12,6 +12,7 @@ import torch
 
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from DualSamplingCOVIDLib.run_folder import RunCase
+from DualSamplingCOVIDLib.run_folder.volume import write_volume
 from DualSamplingCOVIDLib.training.config import Config
 from DualSamplingCOVIDLib.training.cross_validation import train_models
 from DualSamplingCOVIDLib.training.run import TrainingRun, load_run, write_cases, write_json
@@ -49,7 +50,7 @@ def a_run(folder: Path, config: Config = CONFIG, cases: int = 12, tests: int = 2
         image[ball] += 0.5 * covid
         infection = (ball * covid * 255).astype(np.uint8)
         lungs = np.full(config.grid_shape, 255, np.uint8)
-        np.savez_compressed(file, image=image.astype(np.float16), infection=infection, lungs=lungs)
+        write_volume(file, image.astype(np.float16), infection, lungs)
         inside = number < cases
         rows.append(
             RunCase(

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.phantom import write_cohort
+from DualSamplingCOVIDLib.run_folder.volume import stored
 from DualSamplingCOVIDLib.training.config import read_config
 
 CONFIG = """
@@ -74,15 +75,12 @@ def test_the_folder_of_a_run_is_what_was_agreed(a_run: Path, a_cohort: Path) -> 
         assert row["infection"] == str(a_cohort / row["case_id"] / "infection.nii.gz")
         masks = [sitk.GetArrayFromImage(sitk.ReadImage(row[name])) > 0 for name in ("infection", "lungs")]
         assert float(row["ratio"]) == pytest.approx(np.sum(masks[0] & masks[1]) / np.sum(masks[1]), rel=1e-6)
-        with np.load(a_run / row["prepared"]) as arrays:
-            assert {name: (arrays[name].dtype.name, arrays[name].shape) for name in arrays} == {
-                "image": ("float16", (32, 32, 32)),
-                "infection": ("uint8", (32, 32, 32)),
-                "lungs": ("uint8", (32, 32, 32)),
-            }
-            assert (arrays["image"][arrays["lungs"] == 0] == 0).all()
-            assert (arrays["infection"] <= arrays["lungs"]).all() and arrays["infection"].any()
-            assert arrays["lungs"].sum() / 255 * 12**3 == pytest.approx(masks[1].sum() * 4**3, rel=0.05)
+        image, infection, lungs = stored(a_run / row["prepared"], "image", "infection", "lungs")
+        assert [array.dtype.name for array in (image, infection, lungs)] == ["float16", "uint8", "uint8"]
+        assert image.shape == infection.shape == lungs.shape == (32, 32, 32)
+        assert (image[lungs == 0] == 0).all()
+        assert (infection <= lungs).all() and infection.any()
+        assert lungs.sum() / 255 * 12**3 == pytest.approx(masks[1].sum() * 4**3, rel=0.05)
     assert {path.name for path in (a_run / "folds").iterdir()} == {"0"}
 
 

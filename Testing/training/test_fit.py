@@ -13,6 +13,7 @@ from DualSamplingCOVIDLib.cohort import Case, write_cohort_csv
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.network.precision import exact
+from DualSamplingCOVIDLib.run_folder.volume import write_volume
 from DualSamplingCOVIDLib.training.cross_validation import repeatable
 from DualSamplingCOVIDLib.training.fit import Settings, Trainer, predict
 from DualSamplingCOVIDLib.training.prepared import PreparedCase, PreparedDataset
@@ -32,7 +33,7 @@ def _dataset(folder: Path, cases: int, seed: int) -> PreparedDataset:
             image[ball] += 0.6
         file = folder / f"{seed}-{number}.npz"
         infection = (ball * (label == COVID) * 255).astype(np.uint8)
-        np.savez(file, image=image.astype(np.float16), infection=infection)
+        write_volume(file, image.astype(np.float16), infection, np.full_like(infection, 255))
         prepared.append(PreparedCase(str(number), str(number), label, "", 0.01, file))
     return PreparedDataset(prepared)
 

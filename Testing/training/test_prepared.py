@@ -17,6 +17,7 @@ from DualSamplingCOVIDLib.diagnosis import COVID
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.phantom import make_phantom
 from DualSamplingCOVIDLib.preprocessing import GridSpec
+from DualSamplingCOVIDLib.run_folder.volume import stored
 from DualSamplingCOVIDLib.segmentation import VBNetSegmenter
 from DualSamplingCOVIDLib.training import prepared
 from DualSamplingCOVIDLib.training.prepared import PreparedCase, PreparedDataset, prepare_cohort, same_ct_notes
@@ -71,7 +72,7 @@ def test_the_cache_knows_content_and_settings(a_case: tuple[Case, float], tmp_pa
     assert len({first.file, coarser.file, without.file}) == 3
     assert first.segmenter is not None and first.segmenter.name == "given masks"
     assert without.segmenter is not None and without.segmenter.name == "threshold with given lungs"
-    whole = sum(array.nbytes for array in np.load(first.file).values())
+    whole = sum(array.nbytes for array in stored(first.file, "image", "infection", "lungs"))
     assert first.file.stat().st_size < whole / 2
     assert not list(folder.glob("*.partial*"))
 

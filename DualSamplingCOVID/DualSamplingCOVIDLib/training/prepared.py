@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -25,12 +24,12 @@ from ..errors import InputError
 from ..parallel import spread
 from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
-from ..run_folder.volume import FULL_SHARE
+from ..run_folder.volume import FULL_SHARE, UNREADABLE, stored, write_volume
 from ..segmentation import GivenMasks, Segmenter, folder_of, is_network, segmenter
-from ..storage import sha256, write_text, write_whole
+from ..storage import sha256, write_text
 from ..weights import METADATA
 
-PREPARATION = 1
+PREPARATION = 2
 """Goes up whenever the same CT and masks are made ready in another way; what was cached before is then not used."""
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 """What Windows leaves in a folder that was looked at; macOS and others leave files whose names begin with a dot."""
@@ -143,13 +142,12 @@ class StoredCases(Dataset[tuple[Tensor, Tensor, float]]):
         """Read one case; InputError where its file is gone or damaged."""
         case = self.cases[index]
         try:
-            with np.load(case.file) as arrays:
-                image, infection = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["infection"])
+            image, infection = (torch.from_numpy(array) for array in stored(case.file, "image", "infection"))
         except FileNotFoundError:
             raise InputError(
                 f"{case.file}: the prepared case {case.case_id} is gone; start again to remake it"
             ) from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             reason = f"the prepared case {case.case_id} cannot be read ({type(error).__name__})"
             raise InputError(f"{case.file}: {reason}; delete it and start again to remake it") from None
         return image[None], infection[None], float(case.label == COVID)
@@ -207,7 +205,7 @@ def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Pa
     assert ready.infection is not None
     infection, lungs = (np.ceil(share * FULL_SHARE).astype(np.uint8) for share in (ready.infection, ready.lungs))
     image = ready.image.astype(np.float16)
-    write_whole(file, lambda path: np.savez_compressed(path, image=image, infection=infection, lungs=lungs))
+    write_volume(file, image, infection, lungs)
     return segmentation.ratio, segmentation.segmenter
 
 
