@@ -10,6 +10,7 @@ from scipy import ndimage
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.phantom import NORMAL, LesionKind, Phantom, Variety, make_phantom
 from DualSamplingCOVIDLib.phantom.lesions import cap, covid, effusion, paint
+from DualSamplingCOVIDLib.phantom.variety import FULL, TAUGHT
 
 faint_patch = covid.faint_patch
 COARSE, FINE = (4.0, 4.0, 5.0), (2.5, 2.5, 2.5)
@@ -161,6 +162,19 @@ def test_cap_has_every_kind_and_covid_the_opacities():
 
     assert seen(COVID) == set(OPACITIES)
     assert seen(CAP) >= set(LesionKind) - {LesionKind.CRAZY_PAVING}
+
+
+def test_covid_lies_low_and_where_a_segmenter_learns_anywhere():
+    def above(variety: Variety) -> float:
+        shares = []
+        for seed in range(10):
+            phantom = make_phantom(seed, COVID, ratio=0.01, spacing_mm=(5.0, 5.0, 6.0), variety=variety)
+            levels = np.flatnonzero(lungs(phantom).any((1, 2)))
+            infected = np.nonzero(array(phantom.kinds))[0]
+            shares.append(np.mean(infected > (levels[0] + levels[-1]) / 2))
+        return float(np.mean(shares))
+
+    assert above(FULL) < 0.2 < 0.3 < above(TAUGHT) < 0.6
 
 
 @pytest.mark.parametrize("label", [COVID, CAP])

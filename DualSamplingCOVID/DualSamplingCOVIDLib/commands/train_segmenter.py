@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..training.segmentation.recipe import Recipe
     from ..training.segmentation.teach import Taught
 
-LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "acquisition")
+LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "anywhere", "acquisition")
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

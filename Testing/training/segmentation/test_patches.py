@@ -21,7 +21,7 @@ from DualSamplingCOVIDLib.training.segmentation.cases import (
     read_case,
     write_case,
 )
-from DualSamplingCOVIDLib.training.segmentation.guides import guide_file, read_guide, write_guides
+from DualSamplingCOVIDLib.training.segmentation.guides import guide_file, overview, read_guide, write_guides
 from DualSamplingCOVIDLib.training.segmentation.patches import LARGEST_SHIFT, Chests, Patches, raised
 from DualSamplingCOVIDLib.training.segmentation.teach import _fine_score
 from segmentation.vbnets import Sides
@@ -49,7 +49,7 @@ def _patches(file: Path, side: int, seed: int, *, varied: bool = True) -> Patche
     guides = file.parent / "guides"
     guides.mkdir(exist_ok=True)
     np.save(guide_file(guides, file), read_case(file).lungs)
-    return Patches([file], guides, side, 99, seed, varied)
+    return Patches([overview(file, guides)], side, 99, seed, varied)
 
 
 def _chests(file: Path, side: int, seed: int) -> Chests:
@@ -139,7 +139,7 @@ def test_what_judges_the_network_shows_it_the_chest_as_patches_do(a_file: Path) 
             return torch.zeros(1, 2, *image.shape[2:])
 
     network, patches = Recording(), _patches(a_file, 48, 1, varied=False)
-    _fine_score(network, [a_file], patches.guides, torch.device("cpu"))
+    _fine_score(network, patches.cases, torch.device("cpu"))
     infected = (network.seen[0, 0] - windowed(torch.full((1, 1, 1, 1, 1), -500.0))[0, 0, 0, 0, 0]).abs() < 0.01
     k, j, x = (network.seen[0, channel][infected].mean() for channel in (4, 5, 6))
     # of k 10..49, j 12..49 and i 10..79

@@ -10,12 +10,17 @@ from .kinds import LesionKind
 from .lungs import Lesion, LungVoxels
 from .shapes import band, patch
 
+ANYWHERE = 0.5
+"""How many people's lesions lie anywhere where the variety lets them."""
+
 
 def covid_lesions(lungs: LungVoxels, ratio: float, variety: Variety, kind: LesionKind | None) -> list[Lesion]:
     """Draw ground glass under the pleura, mostly multifocal, low and at the back; part of it paved or consolidated."""
     rng = lungs.rng
     right, left = _counts(ratio, rng)
     weight = _preference(lungs)
+    if variety.anywhere and rng.random() < ANYWHERE:
+        weight = np.ones_like(weight)
     centres = np.concatenate(
         [lungs.choose(weight * (lungs.position[:, 0] * side > 0), n) for side, n in ((-1, right), (1, left))]
     )

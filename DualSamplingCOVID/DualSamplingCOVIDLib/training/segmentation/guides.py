@@ -1,24 +1,60 @@
-"""What the coarse network says of each case, for the fine one to learn with: the lungs as it will be told them."""
+"""What the fine network is told of a whole chest: the lungs as the coarse network sees them, and what follows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ...network.vbnet import COARSE_SIDE, coarsened, padded, placed, refined
+from ...network.vbnet import COARSE_SIDE, Bearings, bearings, coarsened, padded, placed, refined
+from ...parallel import spread
 from ...progress import Progress, silent
 from ...run_folder.volume import FULL_SHARE
+from ...segmentation.vbnet import main_parts
 from ...segmentation.working_grid import AIR_HU
 from ...storage import write_whole
 from .cases import read_case
 
 Guide = NDArray[np.uint8]
+LEAST_PEAK = 0.15
+"""The least share of a voxel that a lesion must fill to be learned as one."""
+MARGIN_VOXELS = 12
+INFECTED_VOXELS = 4096
+
+
+class Overview(NamedTuple):
+    """A case, the folder of guides, the chest's bearings, and where it is worth a look.
+
+    `infected` are voxels of infection (N, 3), fewer than twice `INFECTED_VOXELS` of them; `ends` the first and last
+    voxel round the lungs along each axis.
+    """
+
+    case: Path
+    guides: Path
+    chest: Bearings
+    infected: NDArray[np.int16]
+    ends: tuple[tuple[int, int], ...]
+
+
+def overview(case: Path, guides: Path) -> Overview:
+    """Take the overview of a case that has its guide."""
+    held, guide = read_case(case), read_guide(guides, case)
+    chest = bearings(held.hu, main_parts(guide > FULL_SHARE // 2))
+    infected = np.argwhere(held.infection > FULL_SHARE * LEAST_PEAK).astype(np.int16)
+    inside = bearings(held.hu, held.lungs > FULL_SHARE // 2)
+    ends = tuple((low - MARGIN_VOXELS, high + MARGIN_VOXELS) for low, high in zip(inside.low, inside.high, strict=True))
+    return Overview(case, guides, chest, infected[:: max(len(infected) // INFECTED_VOXELS, 1)], ends)
+
+
+def overviews(cases: Sequence[Path], guides: Path, progress: Progress = silent) -> list[Overview]:
+    """Take the overviews of all cases, in parallel."""
+    return spread(partial(overview, guides=guides), cases, "looking over the phantoms", progress)
 
 
 def guide_file(folder: Path, case: Path) -> Path:
@@ -41,13 +77,13 @@ def write_guides(
         file = guide_file(folder, case)
         if file.exists():
             continue
-        hu = torch.from_numpy(read_case(case).hu.astype(np.float32))[None, None]
+        hu = torch.from_numpy(np.array(read_case(case).hu)).to(device).float()[None, None]
         small = coarsened(hu)
-        logits = network(placed(padded(small.to(device), AIR_HU, COARSE_SIDE))).float().cpu()
+        logits = network(placed(padded(small, AIR_HU, COARSE_SIDE))).float()
         k, j, i = small.shape[2:]
         lung = torch.sigmoid(logits)[..., :k, :j, :i].amax(1, keepdim=True)
-        guide = refined(lung, hu.shape[2:])[0, 0].numpy()  # type: ignore[arg-type]
-        shares = np.rint(guide * FULL_SHARE).astype(np.uint8)
+        guide = refined(lung, hu.shape[2:])[0, 0]  # type: ignore[arg-type]
+        shares = (guide * FULL_SHARE).round().to(torch.uint8).cpu().numpy()
         write_whole(file, partial(np.save, arr=shares))
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...network.vbnet import Bearings, bearings, coarsened, guided, placed, position
+from ...network.vbnet import Bearings, coarsened, guided, highest, placed, position
 from ...run_folder.volume import FULL_SHARE
-from ...segmentation.vbnet import main_parts
 from ...segmentation.working_grid import AIR_HU
 from .acquisition import Acquired, acquire
 from .cases import SegmentationCase, read_case
-from .guides import Guide, read_guide
+from .guides import LEAST_PEAK, Guide, Overview, read_guide
 
 ON_INFECTION = 0.55
-MARGIN_VOXELS = 12
-LEAST_PEAK = 0.15
-"""The least share of a voxel that a lesion must fill to be learned as one."""
 LARGEST_TURN, LARGEST_STRETCH = 0.26, 0.15
 LARGEST_SHIFT = 3
 """Voxels that the coarse network's lungs may lie beside the fine ones, as they do in people who are no phantoms."""
@@ -67,16 +61,12 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
     """Patches of the working grid: input [7,s,s,s], and the shares of lungs and infection [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone. More than half of them are centred on infection, where there is some,
-    the others anywhere round the lungs. They are mirrored and turned at random. `guides` is the folder of what the
-    coarse network says of the cases.
+    the others anywhere round the lungs. They are mirrored and turned at random.
     """
 
-    def __init__(
-        self, files: Sequence[Path], guides: Path, side: int, amount: int, seed: int, varied: bool = True
-    ) -> None:
+    def __init__(self, cases: Sequence[Overview], side: int, amount: int, seed: int, varied: bool = True) -> None:
         """Serve `amount` patches of `side` voxels from these cases; `varied` is the scanner's variety."""
-        self.files, self.side, self.amount, self.seed, self.varied = list(files), side, amount, seed, varied
-        self.guides = guides
+        self.cases, self.side, self.amount, self.seed, self.varied = list(cases), side, amount, seed, varied
 
     def __len__(self) -> int:
         """Return how many are served."""
@@ -85,10 +75,10 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Draw one."""
         random = _random(self.seed, index)
-        file = self.files[_whole(len(self.files), random)]
-        case = read_case(file)
-        chest = _mistaken(chest_bearings(self.guides, file), random)
-        volume = _cut(case, read_guide(self.guides, file), chest, _centre(case, random), self.side, random)
+        seen = self.cases[_whole(len(self.cases), random)]
+        chest = _mistaken(seen.chest, random)
+        guide = read_guide(seen.guides, seen.case)
+        volume = _cut(read_case(seen.case), guide, chest, _centre(seen, random), self.side, random)
         if torch.rand((), generator=random) < 0.2:
             volume = _turned(volume, random)
         volume = _mirrored(volume, random)
@@ -104,8 +94,7 @@ def raised(shares: Tensor) -> Tensor:
     A nodule of 3 mm fills no voxel of 2 mm. Its border still lies where its blurred image falls to half of its peak,
     as that of a large lesion does, and half is what the segmenter cuts at.
     """
-    peak = torch.from_numpy(ndimage.maximum_filter(shares.numpy(), 5, mode="constant"))
-    return shares / peak.clamp(min=LEAST_PEAK)
+    return shares / highest(shares[None, None], 5)[0, 0].clamp(min=LEAST_PEAK)
 
 
 def _random(seed: int, index: int) -> torch.Generator:
@@ -144,25 +133,11 @@ def _in_cube(volume: Tensor, side: int, random: torch.Generator) -> Tensor:
     return result
 
 
-def _centre(case: SegmentationCase, random: torch.Generator) -> list[int]:
+def _centre(seen: Overview, random: torch.Generator) -> list[int]:
     """Draw a patch's centre voxel (k, j, i)."""
-    if torch.rand((), generator=random) < ON_INFECTION:
-        infected = np.flatnonzero(case.infection > FULL_SHARE * LEAST_PEAK)
-        if len(infected):
-            return [int(n) for n in np.unravel_index(infected[_whole(len(infected), random)], case.hu.shape)]
-    inside = case.lungs > FULL_SHARE // 2
-    centre = []
-    for axis in range(3):
-        where = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-        low, high = int(where[0]) - MARGIN_VOXELS, int(where[-1]) + MARGIN_VOXELS
-        centre.append(low + _whole(high - low + 1, random))
-    return centre
-
-
-@functools.lru_cache(maxsize=4096)
-def chest_bearings(guides: Path, file: Path) -> Bearings:
-    """Take the bearings of a case, by the lungs of its guide."""
-    return bearings(read_case(file).hu, main_parts(read_guide(guides, file) > FULL_SHARE // 2))
+    if torch.rand((), generator=random) < ON_INFECTION and len(seen.infected):
+        return [int(n) for n in seen.infected[_whole(len(seen.infected), random)]]
+    return [low + _whole(high - low + 1, random) for low, high in seen.ends]
 
 
 def _mistaken(chest: Bearings, random: torch.Generator) -> Bearings:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...errors import InputError
@@ -32,8 +33,8 @@ from ...segmentation.working_grid import AIR_HU
 from ..memory import keep_freed_memory
 from .cases import SegmentationCase, plan_phantoms, read_case, write_cases
 from .fit import FineLoss, Fit, Fitted, SegmentationLoss
-from .guides import read_guide, write_guides
-from .patches import Chests, Patches, chest_bearings
+from .guides import Overview, overviews, read_guide, write_guides
+from .patches import Chests, Patches
 from .recipe import Recipe
 
 GUIDES = "guides"
@@ -125,13 +126,15 @@ def fit_fine(
 
     `folder` holds their guides (see `write_guides`) in `GUIDES`, and gets the checkpoint.
     """
-    stage, guides = recipe.fine, folder / GUIDES
+    stage = recipe.fine
+    seen = overviews([*learned, *held_out], folder / GUIDES, progress)
+    learned_from, judged_by = seen[: len(learned)], seen[len(learned) :]
     torch.manual_seed(recipe.seed + 1)
-    samples = Patches(learned, guides, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
+    samples = Patches(learned_from, stage.patch, stage.steps * stage.batch, recipe.seed + 1, recipe.acquisition)
     network = VBNet(FINE_INPUTS, 2, stage.width)
     loss = FineLoss()
     fit = Fit("the fine network", network, samples, stage, loss, folder / "fine.checkpoint", device, workers)
-    return fit.run(lambda network: _fine_score(network, held_out, guides, device), recipe.checks, progress)
+    return fit.run(lambda network: _fine_score(network, judged_by, device), recipe.checks, progress)
 
 
 @torch.inference_mode()
@@ -140,28 +143,28 @@ def _coarse_score(network: nn.Module, files: Sequence[Path], device: torch.devic
     scores = []
     for file in files:
         case = read_case(file)
-        truth = coarsened(torch.from_numpy(np.stack([case.right, case.left])[None].astype(np.float32) / FULL_SHARE))
-        hu = coarsened(torch.from_numpy(case.hu.astype(np.float32))[None, None])
-        found = _answer(network, placed(padded(hu, AIR_HU, COARSE_SIDE)), hu.shape, device)
+        truth = coarsened(_shown(np.stack([case.right, case.left]), device) / FULL_SHARE)
+        hu = coarsened(_shown(case.hu[None], device))
+        found = _answer(network, placed(padded(hu, AIR_HU, COARSE_SIDE)), hu.shape)
         scores += [_dice(found[0, side] > 0.5, truth[0, side] > 0.5) for side in (0, 1)]
     return float(np.mean(scores))
 
 
 @torch.inference_mode()
-def _fine_score(network: nn.Module, files: Sequence[Path], guides: Path, device: torch.device) -> float:
+def _fine_score(network: nn.Module, cases: Sequence[Overview], device: torch.device) -> float:
     """Mean Dice of lungs and of infection, less what is taken for infection in normal lungs."""
     lungs, infections, false = [], [], []
-    for file in files:
-        case = read_case(file)
+    for seen in cases:
+        case = read_case(seen.case)
         part = _round_the_lungs(case)
-        hu = torch.from_numpy(case.hu[part].astype(np.float32))[None, None]
-        guide = torch.from_numpy(read_guide(guides, file)[part] / np.float32(FULL_SHARE))[None, None]
-        near, chest = padded(hu, AIR_HU), chest_bearings(guides, file)
-        place = position(chest, [side.start for side in part], near.shape[2:])
-        image = guided(near, padded(guide, 0.0), chest.healthy_hu, place)
-        found = _answer(network, image, hu.shape, device)[0] > 0.5
-        inside = torch.from_numpy(case.lungs[part] > FULL_SHARE // 2)
-        infected = torch.from_numpy(case.infection[part] > FULL_SHARE // 2)
+        hu = _shown(case.hu[part][None], device)
+        guide = _shown(read_guide(seen.guides, seen.case)[part][None], device) / FULL_SHARE
+        near = padded(hu, AIR_HU)
+        place = position(seen.chest, [side.start for side in part], near.shape[2:]).to(device)
+        image = guided(near, padded(guide, 0.0), seen.chest.healthy_hu, place)
+        found = _answer(network, image, hu.shape)[0] > 0.5
+        inside = _shown(case.lungs[part], device) > FULL_SHARE // 2
+        infected = _shown(case.infection[part], device) > FULL_SHARE // 2
         lungs.append(_dice(found[0], inside))
         if infected.any():
             infections.append(_dice(found[1] & found[0], infected))
@@ -170,10 +173,16 @@ def _fine_score(network: nn.Module, files: Sequence[Path], guides: Path, device:
     return float(np.mean(lungs) + np.mean(infections or [0.0]) - NORMAL_WEIGHT * np.mean(false or [0.0]))
 
 
-def _answer(network: nn.Module, image: Tensor, shape: torch.Size, device: torch.device) -> Tensor:
-    """Probabilities [1,C,D,H,W] of a padded input, cut to `shape`, on the CPU."""
-    logits = network(image.to(device))
-    return torch.sigmoid(logits.float())[..., : shape[2], : shape[3], : shape[4]].cpu()
+def _shown(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Bring an array to the device, as float32; one with channels first (4 axes) as a batch of one."""
+    there = torch.from_numpy(np.array(array)).to(device).float()
+    return there[None] if there.ndim == 4 else there
+
+
+def _answer(network: nn.Module, image: Tensor, shape: torch.Size) -> Tensor:
+    """Probabilities [1,C,D,H,W] of a padded input, cut to `shape`."""
+    logits = network(image)
+    return torch.sigmoid(logits.float())[..., : shape[2], : shape[3], : shape[4]]
 
 
 def _round_the_lungs(case: SegmentationCase) -> tuple[slice, ...]:
