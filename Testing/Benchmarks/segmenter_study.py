@@ -29,7 +29,7 @@ from DualSamplingCOVIDLib.training.segmentation.cases import plan_phantoms, writ
 from DualSamplingCOVIDLib.training.segmentation.fit import Fitted
 from DualSamplingCOVIDLib.training.segmentation.guides import write_guides
 from DualSamplingCOVIDLib.training.segmentation.recipe import RECIPES, Recipe
-from DualSamplingCOVIDLib.training.segmentation.teach import GUIDES, fit_fine
+from DualSamplingCOVIDLib.training.segmentation.teach import GUIDES, claim, fit_fine
 
 SEEDS = (2020, 2021)
 EVERYTHING = "everything"
@@ -57,14 +57,13 @@ def recipe_without(part: str, seed: int) -> Recipe:
 
 def train(part: str, seed: int, work: Path) -> Path:
     """Fit a fine network and put it behind the shipped coarse one; return the segmenter's folder."""
-    folder = work / f"{part}-{seed}"
+    folder, recipe = work / f"{part}-{seed}", recipe_without(part, seed)
+    claim(folder, recipe)
     if (folder / "segmenter").exists():
         return folder / "segmenter"
-    recipe = recipe_without(part, seed)
     # the scanner's variety is drawn at training: its phantoms are those of everything
     cases = work / f"{EVERYTHING if part == 'acquisition' else part}-{seed}" / "cases"
     plan = plan_phantoms(recipe.phantoms + recipe.held_out, seed)
-    folder.mkdir(parents=True, exist_ok=True)
     progress = reporter.reporter("bar")
     files = write_cases(cases, plan, recipe.variety, progress)
     learned, held_out = files[: recipe.phantoms], files[recipe.phantoms :]

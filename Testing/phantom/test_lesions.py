@@ -164,17 +164,19 @@ def test_cap_has_every_kind_and_covid_the_opacities():
     assert seen(CAP) >= set(LesionKind) - {LesionKind.CRAZY_PAVING}
 
 
-def test_covid_lies_low_and_where_a_segmenter_learns_anywhere():
-    def above(variety: Variety) -> float:
+def test_covid_lies_low_and_where_a_segmenter_learns_anywhere_in_half_of_the_people():
+    def above(variety: Variety) -> list[float]:
         shares = []
         for seed in range(10):
             phantom = make_phantom(seed, COVID, ratio=0.01, spacing_mm=(5.0, 5.0, 6.0), variety=variety)
             levels = np.flatnonzero(lungs(phantom).any((1, 2)))
             infected = np.nonzero(array(phantom.kinds))[0]
             shares.append(np.mean(infected > (levels[0] + levels[-1]) / 2))
-        return float(np.mean(shares))
+        return shares
 
-    assert above(FULL) < 0.2 < 0.3 < above(TAUGHT) < 0.6
+    usual, taught = above(FULL), above(TAUGHT)
+    assert np.mean(usual) < 0.2 < 0.3 < np.mean(taught)
+    assert 3 <= np.sum(np.array(taught) < 0.2) <= 7
 
 
 @pytest.mark.parametrize("label", [COVID, CAP])

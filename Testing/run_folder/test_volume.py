@@ -46,16 +46,17 @@ def test_what_is_not_lung_takes_next_to_no_room(tmp_path: Path) -> None:
         np.testing.assert_array_equal(written, read)
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed"])
-def test_damage_is_named(damage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", ["", "image_values", "image_where", "lungs_values"])
+def test_damage_is_named(damaged: str, tmp_path: Path) -> None:
+    """Cut in the middle, or with changed bytes in a part of it, compressed or not."""
     file = tmp_path / "case.npz"
     write_volume(file, *_arrays())
     content = bytearray(file.read_bytes())
-    if damage == "cut":
-        del content[len(content) // 2 :]
+    if damaged:
+        at = content.index(f"{damaged}.npy".encode()) + 60
+        content[at : at + 20] = bytes(255 - byte for byte in content[at : at + 20])
     else:
-        at = content.index(b"image_values.npy") + 400
-        content[at] ^= 0xFF
+        del content[len(content) // 2 :]
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"case\.npz: not a prepared case"):
         read_volume(file)

@@ -7,7 +7,9 @@ to learn from them.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +21,10 @@ from ..storage import write_whole
 
 FULL_SHARE = 255
 """How a mask's share of 1 is stored."""
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 """What reading a damaged file raises."""
 
 
@@ -55,7 +60,7 @@ def stored(path: Path, *names: str) -> list[NDArray[np.generic]]:
     """Return these arrays [k, j, i] as they were written: "image" (float16), "infection", "lungs" (uint8).
 
     Raises:
-        OSError, ValueError, KeyError, EOFError, BadZipFile: see `UNREADABLE`.
+        one of `UNREADABLE`: the file is damaged, or is no prepared case.
     """
     arrays = []
     with np.load(path) as parts:

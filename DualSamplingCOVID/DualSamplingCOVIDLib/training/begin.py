@@ -216,6 +216,6 @@ def _check_unchanged(run: TrainingRun, prepared: Sequence[PreparedCase]) -> None
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise InputError(
-            f"{run.folder}: CT, masks or segmenter of {changed[0]}{more} have changed since the run was begun; "
-            "bring the old ones back, or choose another folder"
+            f"{run.folder}: CT, masks or segmenter of {changed[0]}{more} have changed since the run was begun, or "
+            "another version of this program began it; bring the old ones back, or choose another folder"
         )

@@ -16,6 +16,7 @@ from ...network.vbnet import COARSE_SIDE, Bearings, bearings, coarsened, padded,
 from ...parallel import spread
 from ...progress import Progress, silent
 from ...run_folder.volume import FULL_SHARE
+from ...segmentation.morphology import box
 from ...segmentation.vbnet import main_parts
 from ...segmentation.working_grid import AIR_HU
 from ...storage import write_whole
@@ -25,14 +26,12 @@ Guide = NDArray[np.uint8]
 LEAST_PEAK = 0.15
 """The least share of a voxel that a lesion must fill to be learned as one."""
 MARGIN_VOXELS = 12
-INFECTED_VOXELS = 4096
 
 
 class Overview(NamedTuple):
     """A case, the folder of guides, the chest's bearings, and where it is worth a look.
 
-    `infected` are voxels of infection (N, 3), fewer than twice `INFECTED_VOXELS` of them; `ends` the first and last
-    voxel round the lungs along each axis.
+    `infected` are all voxels of infection (N, 3); `ends` the first and last voxel round the lungs along each axis.
     """
 
     case: Path
@@ -47,9 +46,9 @@ def overview(case: Path, guides: Path) -> Overview:
     held, guide = read_case(case), read_guide(guides, case)
     chest = bearings(held.hu, main_parts(guide > FULL_SHARE // 2))
     infected = np.argwhere(held.infection > FULL_SHARE * LEAST_PEAK).astype(np.int16)
-    inside = bearings(held.hu, held.lungs > FULL_SHARE // 2)
-    ends = tuple((low - MARGIN_VOXELS, high + MARGIN_VOXELS) for low, high in zip(inside.low, inside.high, strict=True))
-    return Overview(case, guides, chest, infected[:: max(len(infected) // INFECTED_VOXELS, 1)], ends)
+    lungs = box(held.lungs > FULL_SHARE // 2, margin=0)
+    ends = tuple((side.start - MARGIN_VOXELS, side.stop - 1 + MARGIN_VOXELS) for side in lungs)
+    return Overview(case, guides, chest, infected, ends)
 
 
 def overviews(cases: Sequence[Path], guides: Path, progress: Progress = silent) -> list[Overview]:

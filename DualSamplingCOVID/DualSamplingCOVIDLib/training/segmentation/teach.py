@@ -29,15 +29,18 @@ from ...network.vbnet import (
 )
 from ...progress import Progress, silent
 from ...run_folder.volume import FULL_SHARE
+from ...segmentation.morphology import box
 from ...segmentation.working_grid import AIR_HU
 from ..memory import keep_freed_memory
-from .cases import SegmentationCase, plan_phantoms, read_case, write_cases
+from .cases import plan_phantoms, read_case, write_cases
 from .fit import FineLoss, Fit, Fitted, SegmentationLoss
 from .guides import Overview, overviews, read_guide, write_guides
 from .patches import Chests, Patches
 from .recipe import Recipe
 
 GUIDES = "guides"
+ROUND_THE_LUNGS = 8
+"""Voxels beside the lungs of held-out phantoms that the fine network is asked about."""
 NORMAL_WEIGHT = 20.0
 """What a false infection ratio in normal lungs costs, against an infection Dice."""
 
@@ -57,7 +60,7 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
     Raises:
         InputError: `folder` holds another recipe's work, or a checkpoint that cannot be read.
     """
-    _claim(folder, recipe)
+    claim(folder, recipe)
     keep_freed_memory()
     plan = plan_phantoms(recipe.phantoms + recipe.held_out, recipe.seed, [Path(file) for file in recipe.backgrounds])
     with _spending(folder / "phantoms.json") as seconds_so_far:
@@ -86,8 +89,12 @@ def _spending(note: Path) -> Iterator[Callable[[], float]]:
         note.write_text(json.dumps({"seconds": so_far() + time.perf_counter() - start}), encoding="utf-8")
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Write the recipe into the folder, or hold it against the one that is there."""
+def claim(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe into the folder, or hold it against the one that is there.
+
+    Raises:
+        InputError: the folder holds another recipe's work.
+    """
     note, text = folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     if note.exists() and note.read_text(encoding="utf-8") != text:
@@ -156,7 +163,7 @@ def _fine_score(network: nn.Module, cases: Sequence[Overview], device: torch.dev
     lungs, infections, false = [], [], []
     for seen in cases:
         case = read_case(seen.case)
-        part = _round_the_lungs(case)
+        part = box(case.lungs > 0, margin=ROUND_THE_LUNGS)
         hu = _shown(case.hu[part][None], device)
         guide = _shown(read_guide(seen.guides, seen.case)[part][None], device) / FULL_SHARE
         near = padded(hu, AIR_HU)
@@ -183,12 +190,6 @@ def _answer(network: nn.Module, image: Tensor, shape: torch.Size) -> Tensor:
     """Probabilities [1,C,D,H,W] of a padded input, cut to `shape`."""
     logits = network(image)
     return torch.sigmoid(logits.float())[..., : shape[2], : shape[3], : shape[4]]
-
-
-def _round_the_lungs(case: SegmentationCase) -> tuple[slice, ...]:
-    inside = case.lungs > 0
-    where = [np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    return tuple(slice(max(int(w[0]) - 8, 0), int(w[-1]) + 9) for w in where)
 
 
 def _dice(found: Tensor, truth: Tensor) -> float:
