@@ -197,7 +197,7 @@ class DualSamplingCOVIDLogic(ScriptedLoadableModuleLogic):
             path = Path(folder) / "ct.nrrd"
             findings = self.exportVolume(volumeNode, path)
             ct = read_ct(path)
-        backEnd = segmenter(name_for(loaded.segmenter), device)
+        backEnd = segmenter(name_for(loaded.segmenter, loaded.carried), device)
         found = analysis.analyze(ct, loaded, backEnd, device, progress or silent)
         found = dataclasses.replace(found, findings=found.findings + findings)
         return addDiagnosis(volumeNode.GetScene(), volumeNode, found)

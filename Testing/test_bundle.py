@@ -2,23 +2,27 @@
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.bundle import Bundle, Member, load_bundle, save_bundle
 from DualSamplingCOVIDLib.diagnosis import BundleCard, CutOffs, SegmenterCard
 from DualSamplingCOVIDLib.errors import BundleError
 from DualSamplingCOVIDLib.network.resnet import ResNet34
 from DualSamplingCOVIDLib.preprocessing import GridSpec
+from DualSamplingCOVIDLib.segmentation import name_for, segmenter
+from segmentation.vbnets import a_folder
 
 GRID = GridSpec((32, 48, 48), (8.0, 8.0, 12.0))
 
 
-def a_bundle(folder: Path, width: int = 2) -> Bundle:
-    """Write a bundle of random weights of US, SS and the baseline."""
+def a_bundle(folder: Path, width: int = 2, carried: Path | None = None) -> Bundle:
+    """Write a bundle of random weights of US, SS and the baseline, and of a segmenter."""
     torch.manual_seed(5)
     members = (("us", "US", "attention"), ("ss", "SS", "attention"), ("baseline", "US", "baseline"))
     networks = [
@@ -26,7 +30,8 @@ def a_bundle(folder: Path, width: int = 2) -> Bundle:
         for name, sampling, kind in members
     ]
     card = BundleCard("random", "1", "nothing", "tests", "")
-    return save_bundle(folder, networks, card, GRID, SegmenterCard("threshold", "1", CutOffs(), 0.01), {"n": 0})
+    learned = SegmenterCard("threshold", "1", CutOffs(), 0.01)
+    return save_bundle(folder, networks, card, GRID, learned, {"n": 0}, carried)
 
 
 def test_a_saved_bundle_is_loaded_with_every_field(tmp_path: Path) -> None:
@@ -99,6 +104,35 @@ def test_a_damaged_bundle_is_refused_with_its_cause(tmp_path: Path, damage: Call
         load_bundle(tmp_path / "b")
     assert str(tmp_path / "b") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_takes_its_segmenter_along(tmp_path: Path) -> None:
+    taught = a_folder(tmp_path / "taught")
+    (tmp_path / "taught" / "notes.txt").write_text("mine")
+    a_bundle(tmp_path / "made", carried=tmp_path / "taught")
+    shutil.rmtree(tmp_path / "taught")
+    shutil.move(tmp_path / "made", tmp_path / "elsewhere")
+    bundle = load_bundle(tmp_path / "elsewhere")
+    name = name_for(bundle.segmenter, bundle.carried)
+    assert name == f"vbnet:{tmp_path / 'elsewhere' / 'segmenter'}"
+    assert segmenter(name).card == taught.card
+    files = {file.name for file in (tmp_path / "elsewhere" / "segmenter").iterdir()}
+    assert files == {"metadata.json", "coarse.safetensors", "fine.safetensors"}
+    a_bundle(tmp_path / "without")
+    assert name_for(bundle.segmenter, load_bundle(tmp_path / "without").carried) == "threshold"
+
+
+@pytest.mark.parametrize("file", ["metadata.json", "fine.safetensors"])
+def test_a_bundle_with_another_segmenter_than_its_own_is_not_sound(
+    tmp_path: Path, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_folder(tmp_path / "taught")
+    a_bundle(tmp_path / "b", carried=tmp_path / "taught")
+    assert main(["bundle", "check", str(tmp_path / "b")]) == 0
+    path = tmp_path / "b" / "segmenter" / file
+    path.write_bytes(path.read_bytes() + b" ")
+    assert main(["bundle", "check", str(tmp_path / "b")]) == 4
+    assert f"segmenter/{file}: altered or truncated" in capsys.readouterr().err
 
 
 def test_a_missing_bundle_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A bundle: the weights of what was trained and all that is needed to use them, as data and never as code.
 
-A folder of ``metadata.json`` and one safetensors file a member. Every file is held against its SHA-256
-before it is read; nothing in the folder is ever executed or unpickled.
+A folder of ``metadata.json`` and one safetensors file a member, and in ``segmenter/`` the VB-Net that it learned with,
+where that does not ship. Every file is held against its SHA-256 before it is read; nothing in the folder is ever
+executed or unpickled.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from . import weights
 from .diagnosis import BundleCard, CutOffs, SegmenterCard
 from .errors import BundleError
 from .preprocessing import GridSpec
+from .storage import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +31,9 @@ MONAI_KEYS = "1.6.1"
 ARCHITECTURE = "resnet34-online-attention"
 KINDS = ("attention", "baseline")
 SAMPLINGS = ("US", "SS")
+
+SEGMENTER = "segmenter"
+"""The folder of the segmenter that a bundle carries."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle: its card, members, network grid and the segmenter (with refitted cut-offs) it learned with."""
+    """A checked bundle: its card, members, network grid and the segmenter (with refitted cut-offs) it learned with.
+
+    `segmenter_sha256` is that of the metadata of the segmenter which the bundle carries; None where it carries none.
+    """
 
     folder: Path
     card: BundleCard
@@ -64,6 +72,12 @@ class Bundle:
     grid: GridSpec
     segmenter: SegmenterCard
     evaluation: dict[str, Any]
+    segmenter_sha256: str | None = None
+
+    @property
+    def carried(self) -> Path | None:
+        """The folder of the segmenter that it carries."""
+        return None if self.segmenter_sha256 is None else self.folder / SEGMENTER
 
     def weights(self, member: Member) -> dict[str, Tensor]:
         """Read a member's tensors; their hash was checked when the bundle was loaded.
@@ -94,6 +108,8 @@ def load_bundle(folder: Path) -> Bundle:
     bundle = read_metadata(folder)
     for member in bundle.members:
         weights.check_hash(folder / member.file, member.sha256)
+    if bundle.segmenter_sha256 is not None:
+        weights.check_hash(folder / SEGMENTER / weights.METADATA, bundle.segmenter_sha256)
     return bundle
 
 
@@ -117,15 +133,23 @@ def save_bundle(
     grid: GridSpec,
     segmenter: SegmenterCard,
     evaluation: dict[str, Any],
+    carried: Path | None = None,
 ) -> Bundle:
-    """Write a bundle into the new folder `folder` and return it as loaded; members' hashes are filled in here."""
+    """Write a bundle into the new folder `folder` and return it as loaded; members' hashes are filled in here.
+
+    `carried` is the folder of a VB-Net that it takes along.
+    """
     import numpy as np
     import torch
+
+    from .segmentation import trained
 
     folder.mkdir(parents=True)
     members = []
     for member, tensors in networks:
         members.append(dataclasses.replace(member, sha256=weights.write(folder / member.file, tensors)))
+    if carried is not None:
+        trained.copy(carried, folder / SEGMENTER)
     metadata = {
         "schema": SCHEMA,
         "name": card.name,
@@ -160,6 +184,7 @@ def save_bundle(
         "architecture": ARCHITECTURE,
         "grid": {"shape_kji": list(grid.shape_kji), "spacing_xyz": list(grid.spacing_xyz)},
         "segmenter": dataclasses.asdict(segmenter),
+        "segmenter_sha256": None if carried is None else sha256(folder / SEGMENTER / weights.METADATA),
         "members": [dataclasses.asdict(member) for member in members],
         "evaluation": evaluation,
     }
@@ -180,6 +205,7 @@ def _from_metadata(folder: Path, data: dict[str, Any], sha256: str) -> Bundle:
         grid=GridSpec(tuple(data["grid"]["shape_kji"]), tuple(data["grid"]["spacing_xyz"])),
         segmenter=SegmenterCard(**{**segmenter, "cut_offs": CutOffs(**segmenter["cut_offs"])}),
         evaluation=data["evaluation"],
+        segmenter_sha256=data.get("segmenter_sha256"),
     )
     names = [member.name for member in bundle.members]
     taken = {"decision", "decision-opposite", *(f"{name}-opposite" for name in names)}

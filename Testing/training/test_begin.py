@@ -15,7 +15,9 @@ import SimpleITK as sitk
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.phantom import write_cohort
 from DualSamplingCOVIDLib.run_folder.volume import stored
+from DualSamplingCOVIDLib.segmentation import trained
 from DualSamplingCOVIDLib.training.config import read_config
+from segmentation.vbnets import a_folder
 
 CONFIG = """
 folds = 2
@@ -169,6 +171,16 @@ def test_what_has_changed_is_named_and_nothing_finished_is_lost(
     error = capsys.readouterr().err
     assert cause in error and "Traceback" not in error
     assert sorted(run.rglob("result.json")) == finished
+
+
+def test_a_run_and_its_bundle_keep_the_networks_that_find_the_masks(a_cohort: Path, tmp_path: Path) -> None:
+    taught, run, bundle = a_folder(tmp_path / "taught"), tmp_path / "run", tmp_path / "bundle"
+    assert _cross_validate(a_cohort, run, "--fold", "0", "--segmenter", f"vbnet:{taught.folder}") == 0
+    shutil.rmtree(taught.folder)
+    assert trained.load(run / "segmenter").card == taught.card
+    assert main(["bundle", "export", str(run), "--output", str(bundle), "--progress", "none"]) == 0
+    assert trained.load(bundle / "segmenter").card == taught.card
+    assert "It lies in `segmenter/`" in (bundle / "README.md").read_text(encoding="utf-8")
 
 
 def test_an_unusable_cohort_or_fold_leaves_nothing(

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     progress("reading the bundle", 0.0)
     bundle = load_bundle(options.bundle or _default_bundle())
     bundle.check_members()
-    back_end: Segmenter = segmenter(options.segmenter or name_for(bundle.segmenter), options.device)
+    back_end: Segmenter = segmenter(options.segmenter or name_for(bundle.segmenter, bundle.carried), options.device)
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     parts.import_ahead(options.write)

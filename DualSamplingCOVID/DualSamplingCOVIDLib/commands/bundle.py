@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ..bundle import Bundle, load_bundle
+from ..segmentation import trained
 from . import arguments, output, reporter
 
 
@@ -40,11 +41,15 @@ def show(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Load the bundle, hold each member against its network, and print that it is sound."""
+    """Load the bundle, hold each member and its segmenter against their networks, and print that it is sound."""
     bundle = load_bundle(options.folder)
     bundle.check_members()
     for member in bundle.members:
         bundle.weights(member)
+    if bundle.carried is not None:
+        own = trained.load(bundle.carried)
+        for network in (own.coarse, own.fine):
+            own.tensors(network)
     print(f"{options.folder}: sound ({len(bundle.members)} members)")
 
 
@@ -68,13 +73,14 @@ def export(options: argparse.Namespace) -> None:
 def _card(bundle: Bundle) -> str:
     segmenter = bundle.segmenter
     cut_offs = segmenter.cut_offs
+    carried = "" if bundle.carried is None else "; it lies in the bundle"
     lines = [
         f"{bundle.card.name} {bundle.card.version} (research use only)",
         f"learned from:  {bundle.card.learned_from}",
         f"intended use:  {bundle.card.intended_use}",
         f"network grid:  {bundle.grid.shape_kji} voxels (k, j, i) of {bundle.grid.spacing_xyz} mm (x, y, z)",
         f"segmenter:     {segmenter.name} {segmenter.version}, cut-offs {cut_offs.minimal} / {cut_offs.small} / "
-        f"{cut_offs.large}, detection limit {segmenter.detection_limit}",
+        f"{cut_offs.large}, detection limit {segmenter.detection_limit}{carried}",
         *(
             f"member:        {m.name}: {m.kind}, {m.sampling} sampling, width {m.width}"
             + ("" if m.fold is None else f", fold {m.fold}")

@@ -2,7 +2,7 @@
 
 RUN/config.toml has the settings, RUN/run.json and RUN/cases.csv appear when all cases are prepared, and
 RUN/folds/<k>/<model>/ holds one model: steps.jsonl and epochs.jsonl while it learns, then weights.safetensors and
-predictions.csv, and result.json last.
+predictions.csv, and result.json last. RUN/segmenter/ is a copy of the VB-Net that found the masks, if one did.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ VALIDATION, TEST = "validation", "test"
 CONFIG, RUN, CASES = "config.toml", "run.json", "cases.csv"
 STEPS, EPOCHS = "steps.jsonl", "epochs.jsonl"
 WEIGHTS, PREDICTIONS, RESULT = "weights.safetensors", "predictions.csv", "result.json"
+SEGMENTER = "segmenter"
+"""Where a run keeps the VB-Net that finds its masks."""
 EVALUATION, BUNDLE = "evaluation", "bundle"
 """Where the Trainer tab lets `evaluate` and `bundle export` write."""
 

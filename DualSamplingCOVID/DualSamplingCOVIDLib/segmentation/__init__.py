@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ..diagnosis import SegmenterCard
 from ..errors import InputError
+from ..weights import METADATA
+from . import trained
 from .given import GivenMasks
 from .lungmask import Lungmask
 from .monai import MonaiBundle
@@ -27,6 +29,7 @@ __all__ = [
     "folder_of",
     "found_anywhere",
     "is_network",
+    "keep",
     "name_for",
     "segmenter",
 ]
@@ -55,8 +58,10 @@ CHOICES = (
 """How segmenters are named; MODEL is R231, R231CovidWeb or a file of weights."""
 
 
-def name_for(card: SegmenterCard) -> str:
-    """Return the name of the segmenter that a bundle learned with, the default where only another's masks can do."""
+def name_for(card: SegmenterCard, carried: Path | None) -> str:
+    """Return the name of the segmenter for a bundle: that which it carries or learned with, else the default."""
+    if carried is not None:
+        return f"vbnet:{carried}"
     return card.name if card.name in ("vbnet", "threshold") else DEFAULT
 
 
@@ -71,6 +76,17 @@ def folder_of(name: str) -> Path | None:
     if argument:
         return Path(argument)
     return shipped() if kind == "vbnet" else None
+
+
+def keep(name: str, folder: Path) -> None:
+    """Copy the segmenter called `name` into `folder`, if it is a VB-Net and does not lie there; others can't be copied.
+
+    Raises:
+        BundleError: its folder is missing, altered or of another architecture.
+    """
+    source = folder_of(name) if name.partition(":")[0] == "vbnet" else None
+    if source is not None and not (folder / METADATA).exists():
+        trained.copy(source, folder)
 
 
 def found_anywhere(name: str) -> str:

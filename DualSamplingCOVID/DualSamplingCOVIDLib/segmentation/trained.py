@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,18 @@ def save(
         },
     )
     return load(folder)
+
+
+def copy(source: Path, folder: Path) -> None:
+    """Copy a segmenter into `folder`: its metadata and weights, and nothing else that lies beside them.
+
+    Raises:
+        BundleError: a file of it is missing, altered, of another architecture or not data.
+    """
+    found = load(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (found.coarse.file, found.fine.file, weights.METADATA):  # what is cut short has no metadata
+        shutil.copyfile(source / file, folder / file)
 
 
 def _from_metadata(folder: Path, data: dict[str, Any]) -> TrainedSegmenter:

@@ -14,8 +14,8 @@ from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
 from ..progress import Progress, Say, silent, unsaid
-from ..run_folder import CONFIG, RUN, SCHEMA, TEST, RunCase, read_begun
-from ..segmentation import segmenter
+from ..run_folder import CONFIG, RUN, SCHEMA, SEGMENTER, TEST, RunCase, read_begun
+from ..segmentation import keep, segmenter
 from ..storage import sha256, write_text
 from .config import Config, read_config
 from .folds import check_patients, make_folds
@@ -68,6 +68,7 @@ def begin(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, config.to_toml())
+    keep(config.segmenter, folder / SEGMENTER)
     prepared = prepare_cohort(cases, config.grid, config.segmenter, folder / "cache", progress, device)
     if not (folder / RUN).exists():
         notes = mask_notes(usable) + same_ct_notes(prepared)

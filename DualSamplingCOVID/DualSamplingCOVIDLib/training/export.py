@@ -21,6 +21,7 @@ from ..run_folder import (
     ATTENTION_US,
     RESULT,
     SAMPLING_AND_KIND,
+    SEGMENTER,
     TEST,
     VALIDATION,
     WEIGHTS,
@@ -85,7 +86,7 @@ def export_bundle(
     }
     card = BundleCard(name, __version__, _learned_from(run, complete), INTENDED_USE, "")
     grid = run.config.grid
-    save_bundle(folder, _members(run, results, progress), card, grid, run.segmenter, figures)
+    save_bundle(folder, _members(run, results, progress), card, grid, run.segmenter, figures, _carried(run))
     (folder / "README.md").write_text(model_card(run, card, results, record), encoding="utf-8")
     return load_bundle(folder)
 
@@ -134,6 +135,7 @@ def model_card(
         f"{segmenter.name} {segmenter.version}: cut-offs {cut_offs.minimal:.4g} / {cut_offs.small:.4g} / "
         f"{cut_offs.large:.4g} (refitted on the cases of all folds), detection limit {segmenter.detection_limit:.4g}. "
         f"Below it the answer is “{NO_PNEUMONIA}”, whatever the networks say: {_below(run)}.",
+        *(["", f"It lies in `{SEGMENTER}/`, and `analyze` takes it."] if _carried(run) is not None else []),
         "",
         "## Limits",
         "",
@@ -234,6 +236,12 @@ def _learned_from(run: TrainingRun, folds: Sequence[int]) -> str:
 
 def _named(folds: Sequence[int]) -> str:
     return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
+
+
+def _carried(run: TrainingRun) -> Path | None:
+    """Return the folder of the segmenter that the run has kept, if it has one."""
+    folder = run.folder / SEGMENTER
+    return folder if folder.is_dir() else None
 
 
 def _below(run: TrainingRun) -> str:
