@@ -16,7 +16,7 @@ from DualSamplingCOVIDLib.training.segmentation import calibrate, recipe
 from DualSamplingCOVIDLib.training.segmentation.fit import Fit
 from DualSamplingCOVIDLib.training.segmentation.recipe import Recipe, Stage
 
-TINY = Recipe(3, 2, Stage(8, 48, 1, 3), Stage(8, 48, 1, 3), checks=1, calibration=6)
+TINY = Recipe(3, Stage(8, 48, 1, 3), Stage(8, 48, 1, 3), calibration=6)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_one_command_makes_a_segmenter_that_segments(
 ) -> None:
     monkeypatch.setattr(calibrate, "measure", lambda *_, **__: FOUND)
     assert _run(tmp_path / "taught", "--work", str(tmp_path / "work"), "--without", "vessels") == 0
-    assert len(list((tmp_path / "work" / "cases").iterdir())) == 5
+    assert len(list((tmp_path / "work" / "cases").iterdir())) == 3
     found = trained.load(tmp_path / "taught")
     assert found.evaluation["command"].endswith("--recipe trial --seed 2020 --without vessels")
     assert found.evaluation["recipe"]["variety"]["vessels"] is False

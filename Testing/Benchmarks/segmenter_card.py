@@ -88,8 +88,8 @@ segmenters, or of two trainings of this one, are not comparable.
 ## Made by
 
 `{command}` (`make segmenter`), seeded from end to end:
-{seconds[phantoms]:.0f} s for {recipe[phantoms]} phantoms to learn from and {recipe[held_out]} to choose among
-checkpoints, {seconds[coarse]:.0f} s for the coarse and {seconds[fine]:.0f} s for the fine network, on two CPU cores.
+{seconds[phantoms]:.0f} s for {recipe[phantoms]} phantoms, {seconds[coarse]:.0f} s for the coarse network and
+{seconds[fine]:.0f} s for the fine one, on two CPU cores.
 """
 
 

@@ -63,12 +63,11 @@ def train(part: str, seed: int, work: Path) -> Path:
         return folder / "segmenter"
     # the scanner's variety is drawn at training: its phantoms are those of everything
     cases = work / f"{EVERYTHING if part == 'acquisition' else part}-{seed}" / "cases"
-    plan = plan_phantoms(recipe.phantoms + recipe.held_out, seed)
+    plan = plan_phantoms(recipe.phantoms, seed)
     progress = reporter.reporter("bar")
     files = write_cases(cases, plan, recipe.variety, progress)
-    learned, held_out = files[: recipe.phantoms], files[recipe.phantoms :]
     write_guides(folder / GUIDES, _coarse(), files, torch.device("cpu"), progress)
-    fitted = fit_fine(recipe, learned, held_out, folder, torch.device("cpu"), progress)
+    fitted = fit_fine(recipe, files, folder, torch.device("cpu"), progress)
     reporter.close(progress)
     return _assembled(fitted, recipe, f"{part}-{seed}", folder / "segmenter")
 

@@ -123,6 +123,26 @@ def test_infection_that_nobody_is_sure_of_is_left_out() -> None:
     assert not (_find(hu).infection >= 0.5).any()
 
 
+class Partly(Sides):
+    """Sees no lung in the lesion's first slices, so many voxels of 6 mm."""
+
+    slices = 0
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(image)
+        logits[:, :, 6 : 6 + self.slices, 10:16, 3:9] = -8
+        return logits
+
+
+@pytest.mark.parametrize(("slices", "kept"), [(2, True), (5, False)])
+def test_infection_that_is_no_lung_from_afar_is_left_out(slices: int, kept: bool) -> None:
+    coarse = Partly()
+    coarse.slices = slices
+    found = find(a_chest(), coarse, Densities())  # type: ignore[arg-type]
+    assert (found.right[LESION] >= 0.5).mean() > 0.95
+    assert (found.infection[LESION] >= 0.5).mean() == pytest.approx(float(kept), abs=0.1)
+
+
 def test_no_lungs_give_empty_masks() -> None:
     found = _find(np.full(SHAPE, 40, np.float32))
     assert not any(level.any() for level in found)

@@ -38,6 +38,9 @@ LEAST_PART_ML = 1.0
 LEAST_INFECTION_ML = 0.05
 SURE = 0.7
 """Infection is kept where its component reaches this probability."""
+LUNG_FROM_AFAR, LEAST_SHARE_IN_LUNG = 0.7, 0.25
+"""It is kept where at least this share of its component is lung to the coarse network, with this probability: from
+near, the vessels of the hilum and stool in the colon look like consolidation."""
 WHOLE_VOXELS = 6_000_000
 """Larger regions are asked piece by piece (they do not occur in people)."""
 
@@ -170,7 +173,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
     is_right = rightness[part] >= 0
     found.right[part] = np.where(lungs & is_right, answer[0], 0)
     found.left[part] = np.where(lungs & ~is_right, answer[0], 0)
-    found.infection[part] = _infection(answer[1], lungs)
+    found.infection[part] = _infection(answer[1], lungs, lung[part])
     return found
 
 
@@ -237,15 +240,21 @@ def _lungs(probability: FloatArray, infection: FloatArray, coarse: BoolArray) ->
     return np.asarray(ndimage.binary_dilation(kept) & ~(inside & ~kept))
 
 
-def _infection(probability: FloatArray, lungs: BoolArray) -> FloatArray:
-    """The probability where its component (above one half, in the lungs) is large and sure enough, else 0."""
+def _infection(probability: FloatArray, lungs: BoolArray, from_afar: FloatArray) -> FloatArray:
+    """The probability where its component (above one half, in the lungs) is large and sure enough, else 0.
+
+    Enough of it must be lung `from_afar` as well, by the coarse network's probability.
+    """
     candidates = (probability > 0.5) & lungs
     labels, count = ndimage.label(candidates, np.ones((3, 3, 3)))
     if not count:
         return np.zeros_like(probability)
-    sure = np.zeros(count + 1, bool)
-    sure[labels[candidates & (probability >= SURE)]] = True
-    good = sure & (np.bincount(labels.ravel(), minlength=count + 1) * VOXEL_ML >= LEAST_INFECTION_ML)
+    component = labels[candidates]
+    size, sure, inside = (
+        np.bincount(component[counted], minlength=count + 1)
+        for counted in (slice(None), probability[candidates] >= SURE, from_afar[candidates] >= LUNG_FROM_AFAR)
+    )
+    good = (size * VOXEL_ML >= LEAST_INFECTION_ML) & (sure > 0) & (inside >= LEAST_SHARE_IN_LUNG * size)
     kept = good[labels]
     near = ndimage.binary_dilation(kept, np.ones((3, 3, 3))) & ~(candidates & ~kept)
     return np.where(near, probability, np.float32(0))

@@ -23,7 +23,6 @@ from DualSamplingCOVIDLib.training.segmentation.cases import (
 )
 from DualSamplingCOVIDLib.training.segmentation.guides import guide_file, overview, read_guide, write_guides
 from DualSamplingCOVIDLib.training.segmentation.patches import LARGEST_SHIFT, Chests, Patches, raised
-from DualSamplingCOVIDLib.training.segmentation.teach import _fine_score
 from segmentation.vbnets import Sides
 
 
@@ -130,22 +129,6 @@ def test_contrast_is_that_to_healthy_lung_on_the_very_same_scanner(a_case: Segme
             lesions.append(float(image[1][shares[1] > 0.99].median()))
     assert np.std(windows) > 15 and np.std(contrasts) < 12 and abs(np.mean(contrasts)) < 6
     assert np.mean(lesions) == pytest.approx(0.5, abs=0.1) and len(lesions) > 10
-
-
-def test_what_judges_the_network_shows_it_the_chest_as_patches_do(a_file: Path) -> None:
-    class Recording(nn.Module):
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            self.seen = image
-            return torch.zeros(1, 2, *image.shape[2:])
-
-    network, patches = Recording(), _patches(a_file, 48, 1, varied=False)
-    _fine_score(network, patches.cases, torch.device("cpu"))
-    infected = (network.seen[0, 0] - windowed(torch.full((1, 1, 1, 1, 1), -500.0))[0, 0, 0, 0, 0]).abs() < 0.01
-    k, j, x = (network.seen[0, channel][infected].mean() for channel in (4, 5, 6))
-    # of k 10..49, j 12..49 and i 10..79
-    assert k == pytest.approx((2 * 16.5 - 59) / 39, abs=0.01) and j == pytest.approx((2 * 43.5 - 61) / 37, abs=0.01)
-    assert x == pytest.approx((89 - 2 * 15.5) / 69, abs=0.01)
-    assert (network.seen[0, 1][infected] == 1).all() and (network.seen[0, 3][infected] == 1).all()
 
 
 def test_guides_are_what_the_coarse_network_says(a_file: Path, a_case: SegmentationCase) -> None:

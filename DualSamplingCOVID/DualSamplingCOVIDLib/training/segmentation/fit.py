@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,38 +25,26 @@ from .recipe import Stage
 WARM = 0.02
 """The share of the steps over which the learning rate rises; from then on it falls to `LEAST_RATE`."""
 LEAST_RATE = 0.01
-STRICT_FROM, STRICT_AT = 0.65, 0.85
-"""The shares of the steps between which the loss becomes strict about false findings."""
-STRICTEST = 0.5
-"""How strict it becomes: altogether strict, small faint lesions of people are taken for nothing."""
-LOOKED_AT = 0.2
-"""The last share of the steps, in which the learning rate is low, is where weights are chosen."""
 AVERAGED_OVER = 100
+"""The mean of the weights over about so many steps is what a fit gives."""
 SAVE_EVERY = 50
 LARGEST_GRADIENT = 2.0
-FEW_VOXELS = 200.0
-"""So many voxels found where nothing is cost half of what many cost."""
-ROUND_THE_LUNGS = 2
-"""Voxels beside the lungs in which infection counts as well: the lungs that are found may reach so far beyond."""
 NEVER = -30.0
 """The logit of what is not there."""
 
-Check = Callable[[nn.Module], float]
-"""Says how good a network is: the larger the better."""
-
 
 class Fitted(NamedTuple):
-    """The best weights, how good they are, and the seconds that the fit took in all its runs."""
+    """The averaged weights, and the seconds that the fit took in all its runs."""
 
     state: dict[str, Tensor]
-    score: float
     seconds: float
 
 
 class SegmentationLoss(nn.Module):
-    """Dice (MONAI) + cross-entropy for each head by itself, in float32; strict about false findings towards the end.
+    """Dice (MONAI) + cross-entropy for each head by itself, in float32.
 
-    Strict from the start, a network learns less: after 270 steps its average precision was 0.43 instead of 0.51.
+    Dice is that of the whole step: counted patch by patch, learning took twice as long. A loss that was strict about
+    small false findings taught the network to overlook small lesions of people.
     """
 
     def __init__(self) -> None:
@@ -64,56 +52,24 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         from monai.losses import DiceLoss
 
-        self.of_all = DiceLoss(sigmoid=True, batch=True, reduction="none")
-        self.of_each = DiceLoss(sigmoid=True, reduction="none")
+        self.dice = DiceLoss(sigmoid=True, batch=True, reduction="none")
 
-    def forward(self, logits: Tensor, shares: Tensor, strict: float = 1.0) -> Tensor:
-        """Return the mean over the heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape.
-
-        `strict` goes from 0 to 1.
-        """
-        parts = ((1 - strict, self.lenient), (strict, self.strict))
-        return torch.stack([share * part(logits, shares) for share, part in parts if share > 0]).sum()
-
-    def lenient(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Count the Dice of the whole step: what a lesion looks like.
-
-        Beside a large lesion a missed small one, or a false finding in normal lungs, costs next to nothing. Half of it
-        counted patch by patch, learning took twice as long.
-        """
-        return self.of_all(logits, shares).mean() + _cross_entropy(logits, shares)
-
-    def strict(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Count each patch by itself; where nothing is, false findings cost their share of them and `FEW_VOXELS`."""
-        there = shares.flatten(2).sum(2) > 0
-        found = torch.sigmoid(logits).flatten(2).sum(2)
-        each = torch.where(there, self.of_each(logits, shares).flatten(1), found / (found + FEW_VOXELS))
-        return each.mean() + _cross_entropy(logits, shares)
+    def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Return the mean over the heads of logits [N,C,D,H,W] against shares in [0, 1] of the same shape."""
+        return self.dice(logits, shares).mean() + _cross_entropy(logits, shares)
 
 
 class FineLoss(SegmentationLoss):
-    """The same for lungs and infection, which counts in the lungs alone; when strict, `ROUND_THE_LUNGS` as well.
+    """The same for lungs and infection, which counts in the lungs alone.
 
     Elsewhere the segmenter does not look for it: what is lung and what is heart, the lungs' head says. Made to tell
-    consolidation from a heart or a chest wall from the start, a network learns hardly anything of lesions.
+    consolidation from a heart or a chest wall, a network learns hardly anything of lesions.
     """
 
-    def lenient(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Count infection in the lungs."""
-        return super().lenient(_inside(logits, shares[:, :1]), shares)
-
-    def strict(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Count infection in the lungs and beside them, where lungs that are found may reach."""
-        near = shares[:, :1]
-        for axis in range(3):
-            size = [1 + 2 * ROUND_THE_LUNGS * (axis == a) for a in range(3)]
-            near = F.max_pool3d(near, size, 1, [n // 2 for n in size])
-        return super().strict(_inside(logits, near), shares)
-
-
-def _inside(logits: Tensor, lungs: Tensor) -> Tensor:
-    """Take infection (the second head) for not found where there is no share of the lungs."""
-    return torch.cat([logits[:, :1], torch.where(lungs > 0, logits[:, 1:], NEVER)], 1)
+    def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Count infection (the second head) where there is a share of the lungs."""
+        infection = torch.where(shares[:, :1] > 0, logits[:, 1:], NEVER)
+        return super().forward(torch.cat([logits[:, :1], infection], 1), shares)
 
 
 def _cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
@@ -149,8 +105,6 @@ class Fit:
         self.optimiser = Muon(self.network, network.head, stage.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self.rate)
         self.steps, self.seconds = 0, 0.0
-        self.best: dict[str, Tensor] = {}
-        self.score = float("-inf")
         if checkpoint.exists():
             self.resume()
 
@@ -159,31 +113,24 @@ class Fit:
         done = (step + 1) / self.stage.steps
         return min(done / WARM, max(LEAST_RATE, (1 - done) / (1 - WARM)))
 
-    def strictness(self) -> float:
-        """Return how strict the loss is with the next step's false findings, from 0 to `STRICTEST`."""
-        done = (self.steps + 1) / self.stage.steps
-        return STRICTEST * min(1.0, max(0.0, (done - STRICT_FROM) / (STRICT_AT - STRICT_FROM)))
-
-    def run(self, check: Check, checks: int, progress: Progress = silent) -> Fitted:
-        """Fit to the end; `check` judges its weights `checks` times, evenly over the last fifth.
+    def run(self, progress: Progress = silent) -> Fitted:
+        """Fit to the end.
 
         Raises:
             InputError: the loss is no longer a number.
         """
-        looks = {round(self.stage.steps * (1 - LOOKED_AT * n / checks)) for n in range(checks)}
         since = time.perf_counter()
         self.network.train()
         for image, shares in self.batches():
             loss = self.step(image, shares)
             self.steps += 1
             self.note(loss)
-            if self.steps in looks:
-                self.judge(check)
-            if self.steps % SAVE_EVERY == 0 or self.steps in looks:
+            if self.steps % SAVE_EVERY == 0 or self.steps == self.stage.steps:
                 self.seconds, since = self.seconds + time.perf_counter() - since, time.perf_counter()
                 self.save()
             progress(f"fitting {self.name}", self.steps / self.stage.steps)
-        return Fitted(self.best, self.score, self.seconds)
+        state = {key: value.detach().cpu().contiguous() for key, value in self.averaged.module.state_dict().items()}
+        return Fitted(state, self.seconds)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches that are left, in their order."""
@@ -200,7 +147,7 @@ class Fit:
         self.optimiser.zero_grad(set_to_none=True)
         with autocast(self.device):
             logits = self.network(image.to(self.device, non_blocking=True))
-        loss = self.loss(logits.float(), shares.to(self.device, non_blocking=True), self.strictness())
+        loss = self.loss(logits.float(), shares.to(self.device, non_blocking=True))
         loss.backward()
         gradient = nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
         if not torch.isfinite(loss + gradient):
@@ -212,24 +159,9 @@ class Fit:
         self.averaged.update_parameters(self.network)
         return float(loss.detach())
 
-    def judge(self, check: Check) -> None:
-        """Keep the averaged weights, or the last ones, where they are the best so far.
-
-        While the learning rate is high the mean of good weights may be a bad network.
-        """
-        self.averaged.eval()
-        for what, network in (("score", self.averaged.module), ("score_of_the_last", self.network.eval())):
-            score = check(network)
-            self.note(score, what)
-            if score > self.score:
-                weights = network.state_dict()
-                self.best = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
-                self.score = score
-        self.network.train()
-
-    def note(self, value: float, what: str = "loss") -> None:
+    def note(self, loss: float) -> None:
         """Append a line of JSON to the log beside the checkpoint."""
-        line = {"step": self.steps, what: round(value, 5), "learning_rate": self.schedule.get_last_lr()[0]}
+        line = {"step": self.steps, "loss": round(loss, 5), "learning_rate": self.schedule.get_last_lr()[0]}
         with self.checkpoint.with_suffix(".jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
 
@@ -242,8 +174,6 @@ class Fit:
             "schedule": {"last_epoch": self.schedule.last_epoch},
             "steps": self.steps,
             "seconds": self.seconds,
-            "best": self.best,
-            "score": self.score,
         }
         write_whole(self.checkpoint, lambda path: torch.save(state, path))
 
@@ -261,7 +191,6 @@ class Fit:
             self.schedule.last_epoch = state["schedule"]["last_epoch"]
             self.schedule._last_lr = [group["lr"] for group in self.optimiser.param_groups]
             self.steps, self.seconds = state["steps"], state["seconds"]
-            self.best, self.score = state["best"], state["score"]
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
             raise InputError(f"{self.checkpoint}: cannot be gone on from ({reason}); delete it to start anew") from None
