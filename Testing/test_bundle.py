@@ -132,7 +132,9 @@ def test_a_bundle_with_another_segmenter_than_its_own_is_not_sound(
     path = tmp_path / "b" / "segmenter" / file
     path.write_bytes(path.read_bytes() + b" ")
     assert main(["bundle", "check", str(tmp_path / "b")]) == 4
-    assert f"segmenter/{file}: altered or truncated" in capsys.readouterr().err
+    assert f"{path}: altered or truncated" in capsys.readouterr().err
+    shutil.rmtree(path.parent)
+    assert main(["bundle", "check", str(tmp_path / "b")]) == 4
 
 
 def test_a_missing_bundle_is_refused(tmp_path: Path) -> None:

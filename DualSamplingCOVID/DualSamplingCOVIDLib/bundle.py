@@ -1,7 +1,7 @@
 """A bundle: the weights of what was trained and all that is needed to use them, as data and never as code.
 
 A folder of ``metadata.json`` and one safetensors file a member, and in ``segmenter/`` the VB-Net that it learned with,
-where that does not ship. Every file is held against its SHA-256 before it is read; nothing in the folder is ever
+if it learned with one. Every file is held against its SHA-256 before it is read; nothing in the folder is ever
 executed or unpickled.
 """
 

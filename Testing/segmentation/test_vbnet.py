@@ -124,20 +124,23 @@ def test_infection_that_nobody_is_sure_of_is_left_out() -> None:
 
 
 class Partly(Sides):
-    """Sees no lung in the lesion's first slices, so many voxels of 6 mm."""
+    """Is of another opinion on the lesion's first slices, so many of 6 mm."""
 
-    slices = 0
+    slices, logit = 0, -8.0
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         logits = super().forward(image)
-        logits[:, :, 6 : 6 + self.slices, 10:16, 3:9] = -8
+        logits[:, 0, 6 : 6 + self.slices, 10:16, 3:9] = self.logit
         return logits
 
 
-@pytest.mark.parametrize(("slices", "kept"), [(2, True), (5, False)])
-def test_infection_that_is_no_lung_from_afar_is_left_out(slices: int, kept: bool) -> None:
+@pytest.mark.parametrize(
+    ("slices", "logit", "kept"), [(2, -8.0, True), (3, -8.0, False), (5, -8.0, False), (5, 0.4, False), (5, 1.4, True)]
+)
+def test_infection_of_which_too_little_is_lung_from_afar_is_left_out(slices: int, logit: float, kept: bool) -> None:
+    """The lesion has slices 20 to 29 of 2 mm; denied are those to 23, to 26 (and half of 27) or all."""
     coarse = Partly()
-    coarse.slices = slices
+    coarse.slices, coarse.logit = slices, logit
     found = find(a_chest(), coarse, Densities())  # type: ignore[arg-type]
     assert (found.right[LESION] >= 0.5).mean() > 0.95
     assert (found.infection[LESION] >= 0.5).mean() == pytest.approx(float(kept), abs=0.1)

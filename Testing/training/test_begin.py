@@ -173,14 +173,17 @@ def test_what_has_changed_is_named_and_nothing_finished_is_lost(
     assert sorted(run.rglob("result.json")) == finished
 
 
-def test_a_run_and_its_bundle_keep_the_networks_that_find_the_masks(a_cohort: Path, tmp_path: Path) -> None:
-    taught, run, bundle = a_folder(tmp_path / "taught"), tmp_path / "run", tmp_path / "bundle"
-    assert _cross_validate(a_cohort, run, "--fold", "0", "--segmenter", f"vbnet:{taught.folder}") == 0
-    shutil.rmtree(taught.folder)
-    assert trained.load(run / "segmenter").card == taught.card
-    assert main(["bundle", "export", str(run), "--output", str(bundle), "--progress", "none"]) == 0
-    assert trained.load(bundle / "segmenter").card == taught.card
-    assert "It lies in `segmenter/`" in (bundle / "README.md").read_text(encoding="utf-8")
+def test_a_run_keeps_the_networks_that_find_its_masks(a_cohort: Path, tmp_path: Path) -> None:
+    """A copy that an interrupted beginning left half-written, or of what was there before, is made anew."""
+    taught, kept = a_folder(tmp_path / "taught"), tmp_path / "run" / "segmenter"
+    shutil.copytree(a_folder(tmp_path / "before", seed=1).folder, kept)
+    config = f'{CONFIG}segmenter = "vbnet:{taught.folder}"\n'
+    (tmp_path / "run" / "config.toml").write_text(config, encoding="utf-8")
+    (kept / "metadata.json").write_text("{")
+    options = ("--fold", "0", "--resume", "--segmenter", f"vbnet:{taught.folder}")
+    assert _cross_validate(a_cohort, tmp_path / "run", *options) == 0
+    assert (trained.load(kept).fine, trained.load(kept).card) == (taught.fine, taught.card)
+    assert {path.name for path in kept.iterdir()} == {path.name for path in taught.folder.iterdir()}
 
 
 def test_an_unusable_cohort_or_fold_leaves_nothing(

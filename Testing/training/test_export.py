@@ -20,6 +20,7 @@ from DualSamplingCOVIDLib.run_folder import MODELS
 from DualSamplingCOVIDLib.training.cross_validation import train_models
 from DualSamplingCOVIDLib.training.run import load_run
 from DualSamplingCOVIDLib.weights import read
+from segmentation.vbnets import a_folder
 from training.runs import CARD, CONFIG, CPU, a_run
 
 LIMIT = 0.001
@@ -224,6 +225,19 @@ def test_what_is_no_finished_run_is_refused(
     assert _export(tmp_path / "run", tmp_path / "bundle") == status
     assert cause in capsys.readouterr().err
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_bundle_carries_the_segmenter_whose_masks_the_run_learned_from(
+    a_finished_run: Path, tmp_path: Path, learned: bool
+) -> None:
+    run, bundle = Path(shutil.copytree(a_finished_run, tmp_path / "run")), tmp_path / "bundle"
+    card = a_folder(run / "segmenter").card
+    name = card.name if learned else "given masks"
+    _change_run(run, lambda about: about["segmenter"].update(name=name, version=card.version))
+    assert _export(run, bundle) == 0 and _export(run, bundle, "--overwrite") == 0
+    assert (load_bundle(bundle).carried is not None) == (bundle / "segmenter").exists() == learned
+    assert ("It lies in `segmenter/`" in (bundle / "README.md").read_text(encoding="utf-8")) == learned
 
 
 def test_a_run_is_read_back_as_it_was_written(a_finished_run: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..diagnosis import SegmenterCard
 from ..errors import InputError
-from ..weights import METADATA
 from . import trained
 from .given import GivenMasks
 from .lungmask import Lungmask
@@ -79,13 +78,13 @@ def folder_of(name: str) -> Path | None:
 
 
 def keep(name: str, folder: Path) -> None:
-    """Copy the segmenter called `name` into `folder`, if it is a VB-Net and does not lie there; others can't be copied.
+    """Copy the segmenter called `name` into `folder`, if it is a VB-Net; others cannot be copied.
 
     Raises:
         BundleError: its folder is missing, altered or of another architecture.
     """
     source = folder_of(name) if name.partition(":")[0] == "vbnet" else None
-    if source is not None and not (folder / METADATA).exists():
+    if source is not None:
         trained.copy(source, folder)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import weights
 from ..diagnosis import CutOffs, SegmenterCard
 from ..errors import BundleError
+from ..storage import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +123,8 @@ def copy(source: Path, folder: Path) -> None:
     found = load(source)
     folder.mkdir(parents=True, exist_ok=True)
     for file in (found.coarse.file, found.fine.file, weights.METADATA):  # what is cut short has no metadata
-        shutil.copyfile(source / file, folder / file)
+        write_whole(folder / file, functools.partial(shutil.copyfile, source / file))
+    load(folder)
 
 
 def _from_metadata(folder: Path, data: dict[str, Any]) -> TrainedSegmenter:

@@ -68,12 +68,12 @@ def begin(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, config.to_toml())
-    keep(config.segmenter, folder / SEGMENTER)
     prepared = prepare_cohort(cases, config.grid, config.segmenter, folder / "cache", progress, device)
     if not (folder / RUN).exists():
         notes = mask_notes(usable) + same_ct_notes(prepared)
         for note in notes:
             say(f"warning: {note}")
+        keep(config.segmenter, folder / SEGMENTER)
         _write_run(folder, config, cohort, digest, given, prepared, notes, say)
     run = replace(load_run(folder), config=config)
     _check_unchanged(run, prepared)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import __version__, weights
+from .. import __version__, bundle, weights
 from ..bundle import Bundle, Member, load_bundle, save_bundle
 from ..diagnosis import CAP, COVID, NO_PNEUMONIA, STRATA, BundleCard
 from ..errors import BundleError, InputError
@@ -28,6 +28,7 @@ from ..run_folder import (
     RunCase,
     read_json,
 )
+from ..segmentation import trained
 from .run import TrainingRun, load_run
 
 NEEDED = (ATTENTION_US, ATTENTION_SS)
@@ -135,7 +136,7 @@ def model_card(
         f"{segmenter.name} {segmenter.version}: cut-offs {cut_offs.minimal:.4g} / {cut_offs.small:.4g} / "
         f"{cut_offs.large:.4g} (refitted on the cases of all folds), detection limit {segmenter.detection_limit:.4g}. "
         f"Below it the answer is “{NO_PNEUMONIA}”, whatever the networks say: {_below(run)}.",
-        *(["", f"It lies in `{SEGMENTER}/`, and `analyze` takes it."] if _carried(run) is not None else []),
+        *(["", f"It lies in `{bundle.SEGMENTER}/`, and `analyze` takes it."] if _carried(run) is not None else []),
         "",
         "## Limits",
         "",
@@ -239,9 +240,12 @@ def _named(folds: Sequence[int]) -> str:
 
 
 def _carried(run: TrainingRun) -> Path | None:
-    """Return the folder of the segmenter that the run has kept, if it has one."""
+    """Return the folder of the segmenter that the run has kept, if the masks it learned from are all of that one."""
     folder = run.folder / SEGMENTER
-    return folder if folder.is_dir() else None
+    if not folder.is_dir():
+        return None
+    card = trained.load(folder).card
+    return folder if (card.name, card.version) == (run.segmenter.name, run.segmenter.version) else None
 
 
 def _below(run: TrainingRun) -> str:

@@ -26,7 +26,7 @@ WARM = 0.02
 """The share of the steps over which the learning rate rises; from then on it falls to `LEAST_RATE`."""
 LEAST_RATE = 0.01
 AVERAGED_OVER = 100
-"""The mean of the weights over about so many steps is what a fit gives."""
+"""The mean of the weights over about so many steps, or an eighth of them where they are few, is what a fit gives."""
 SAVE_EVERY = 50
 LARGEST_GRADIENT = 2.0
 NEVER = -30.0
@@ -101,7 +101,8 @@ class Fit:
         self.device, self.workers = device, workers
         self.network = network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.loss = loss.to(device)
-        self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / AVERAGED_OVER))
+        over = min(AVERAGED_OVER, max(1, stage.steps // 8))
+        self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / over))
         self.optimiser = Muon(self.network, network.head, stage.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self.rate)
         self.steps, self.seconds = 0, 0.0
