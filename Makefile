@@ -54,10 +54,11 @@ test: $(VENV)/tests.installed
 bundle: $(VENV)/tests.installed
 	$(BIN)/python -m DualSamplingCOVIDLib.commands.demo_bundle --output Resources/Bundles/phantom-demo
 
-# Regenerates Resources/Bundles/vbnet-synthetic, from phantoms to held-out figures; RECIPE=gpu for a GPU.
+# Teaches the segmenter, from phantoms to held-out figures; RECIPE=gpu for a GPU. To ship it: Testing/Benchmarks/segmenters.py
+# and segmenter_card.py write its model card, it goes to Resources/Bundles/vbnet-synthetic, and `make bundle` must follow.
 RECIPE ?= cpu
 segmenter: $(VENV)/tests.installed
-	$(BIN)/dualsampling-covid train-segmenter --recipe $(RECIPE) --work $(WORK) --output Resources/Bundles/vbnet-synthetic --overwrite
+	$(BIN)/dualsampling-covid train-segmenter --recipe $(RECIPE) --work $(WORK) --output build/vbnet-synthetic --overwrite
 
 benchmark: $(VENV)/tests.installed
 	$(BIN)/python Testing/Benchmarks/analyze.py $(BENCHMARK_CT)

@@ -252,7 +252,13 @@ def test_an_interrupted_process_prints_one_line_and_leaves_nothing(
     ct = tmp_path_factory.mktemp("large") / "ct.nrrd"
     sitk.WriteImage(image(noise(128, 128, 128)), ct)
     with subprocess.Popen(
-        [sys.executable, "-m", "DualSamplingCOVIDLib", *place.segment(ct), "--progress", "json"],
+        [
+            sys.executable,
+            "-m",
+            "DualSamplingCOVIDLib",
+            *place.segment(ct),
+            *("--segmenter", "threshold", "--progress", "json"),
+        ],
         env={**os.environ, "PYTHONPATH": str(Path(analyze.__file__).parents[2])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

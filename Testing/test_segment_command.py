@@ -36,7 +36,7 @@ class _Drawn:
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ct, lungs = chest((40, 48, 48), (6, 6, 7))
     sitk.WriteImage(ct, tmp_path / "ct.nrrd")
-    monkeypatch.setattr(segment, "segmenter", lambda name: _Drawn(lungs))
+    monkeypatch.setattr(segment, "segmenter", lambda name, device: _Drawn(lungs))
     return ["segment", str(tmp_path / "ct.nrrd"), "--output", str(tmp_path / "out"), "--progress", "none"]
 
 

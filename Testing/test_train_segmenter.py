@@ -82,6 +82,12 @@ def test_figures_by_hand() -> None:
         calibrate.calibrated(SegmenterCard("x", "1", CutOffs(), 0.0), FOUND[4:])
 
 
+def test_a_limit_is_never_so_low_that_lungs_without_infection_are_above_it() -> None:
+    clean = [one._replace(found_ratio=0.0) if one.label == NORMAL else one for one in FOUND]
+    limit = calibrate.calibrated(SegmenterCard("x", "1", CutOffs(), 0.0), clean).detection_limit
+    assert limit == calibrate.LEAST_LIMIT == 0.0005
+
+
 def test_work_of_another_seed_is_not_mixed_in(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "recipe.json").write_text(json.dumps({"seed": 1}))

@@ -126,7 +126,7 @@ def ask(
     import torch
 
     from .network import attention as online
-    from .network.precision import exact
+    from .network.device import choose_device, exact
 
     try:
         where = choose_device(device)
@@ -175,25 +175,6 @@ def _network(member: Member, tensors: Mapping[str, torch.Tensor]) -> ResNet34:
         network = ResNet34(width=member.width)
     network.load_state_dict(dict(tensors), assign=True)
     return fuse(network.eval())
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device for ``"auto"``, ``"cpu"`` or ``"cuda"``, after trying a small CUDA operation.
-
-    Raises:
-        ResourceError: ``"cuda"`` was asked for and does not work.
-    """
-    import torch
-
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    try:
-        torch.zeros(1, device="cuda").add_(1)
-    except (RuntimeError, AssertionError):
-        if name == "cuda":
-            raise ResourceError("no usable NVIDIA GPU was found: choose --device cpu") from None
-        return torch.device("cpu")
-    return torch.device("cuda")
 
 
 def _voters(members: Sequence[MemberResult], sampling: str) -> list[MemberResult]:

@@ -49,13 +49,16 @@ Right lung, left lung and pneumonia infection on chest CT: VB-Net, a coarse netw
 2 mm voxels. Version `{version}`, under the licence {license}. {intended_use}.
 
 **What it learned from:** {learned_from}.
-No CT of a patient was used to fit, to choose or to calibrate anything.
+No CT of a patient was used to fit or to calibrate anything. The five real CTs below were looked at while the phantoms,
+the number of steps, the least probabilities and the rule that infection must be lung from afar were chosen: their
+figures are those of a development set.
 
 ## On real CTs
 
-Five CTs, one setting for all, none of them learned from: two low-resolution CTs with lung masks; covid-P001, cap-cap002
-and normal-normal001 of COVID-CT-MD (Afshar et al., *Sci Data* 2021), whose slices with infection a radiologist
-labelled. They are few: the figures show that it works on scanners that it never saw, not how well it works in general.
+Five chest CTs and one of an abdomen, one setting for all, none of them learned from: two low-resolution CTs with lung
+masks; covid-P001, cap-cap002 and normal-normal001 of COVID-CT-MD (Afshar et al., *Sci Data* 2021), whose slices with
+infection radiologists labelled. They are few, and were looked at: the figures show that phantoms can teach what holds
+on scanners that no phantom imitates, not how well it works in general.
 
 {real}
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from DualSamplingCOVIDLib.analysis import choose_device
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
+from DualSamplingCOVIDLib.network.device import choose_device
 from DualSamplingCOVIDLib.run_folder.volume import write_volume
 from DualSamplingCOVIDLib.training.cross_validation import repeatable
 from DualSamplingCOVIDLib.training.fit import Settings, Trainer, predict

@@ -16,6 +16,7 @@ from DualSamplingCOVIDLib.network.vbnet import (
     Residual,
     VBNet,
     bearings,
+    closed,
     coarsened,
     guided,
     opened,
@@ -179,6 +180,19 @@ def test_opening_leaves_what_is_wide_and_takes_away_vessels_and_noise() -> None:
     assert torch.equal(kept[..., :11, :11, :11], x[..., :11, :11, :11])
     assert kept[..., 11:, 11:, 11:].max() == 0
     assert smoothed(x)[0, 0, 12, 12, 12] == 1 / 8 and smoothed(x).sum() == pytest.approx(float(x.sum()))
+
+
+@pytest.mark.parametrize(("gap", "is_filled"), [(4, True), (5, False)])
+def test_closing_fills_what_is_narrow_between_two_parts_and_nothing_beside_them(gap: int, is_filled: bool) -> None:
+    """A part 1 voxel from the end does not reach it, and a soft edge stays as it is."""
+    x = torch.zeros(1, 1, 24, 24, 24)
+    x[..., 1:20, 1:20, 1:6] = x[..., 1:20, 1:20, 6 + gap : 22] = 0.8
+    x[..., 20, 1:20, 1:6] = 0.3
+    expected = x.clone()
+    if is_filled:
+        expected[..., 1:20, 1:20, 6 : 6 + gap] = 0.8
+    assert torch.equal(closed(x, 5)[..., :20, :, :], expected[..., :20, :, :])
+    assert torch.equal(closed(x, 5)[..., 20, :, :6], x[..., 20, :, :6])
 
 
 @pytest.mark.parametrize("shape", [(30, 33, 36), (31, 35, 40)])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from DualSamplingCOVIDLib import segmentation
 from DualSamplingCOVIDLib.errors import InputError, ResourceError
 from DualSamplingCOVIDLib.segmentation import DEFAULT, segmenter
 from DualSamplingCOVIDLib.segmentation.lungmask import Lungmask
@@ -67,9 +68,21 @@ def test_the_card_names_the_model_and_who_found_the_infection(stand_in: Package)
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", True), ("auto", False), ("cuda", False)])
-def test_the_cpu_is_asked_for_where_it_is_wanted(device: str, expected: bool, stand_in: Package) -> None:
+def test_the_cpu_is_asked_for_where_it_is_wanted(
+    device: str, expected: bool, stand_in: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmentation, "DEFAULT", "threshold")
     stand_in("lungmask", "0.2.22", package(f"assert self.on_cpu is {expected}"))
     assert voxels(segmenter("lungmask", device).segment(chest("anisotropic").ct).right_lung).any()
+
+
+def test_the_default_computes_where_the_network_does(stand_in: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(segmentation, "DEFAULT", "vbnet")
+    monkeypatch.setattr(segmentation, "VBNetSegmenter", lambda _, device: asked.append(device))
+    stand_in("lungmask", "0.2.22", package())
+    segmenter("lungmask", "cuda")
+    assert asked == ["cuda"]
 
 
 def test_infection_is_the_others_inside_these_lungs(stand_in: Package) -> None:

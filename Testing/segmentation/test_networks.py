@@ -45,7 +45,7 @@ def test_every_choice_is_named_to_who_asks_for_another() -> None:
     assert str(caught.value).endswith("choose one of " + ", ".join(CHOICES))
 
 
-def test_the_default_takes_no_argument() -> None:
+def test_thresholds_take_no_argument() -> None:
     with pytest.raises(InputError, match=r"threshold takes no argument, got '0\.5'"):
         segmenter("threshold:0.5")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from DualSamplingCOVIDLib import segmentation
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.segmentation import DEFAULT, segmenter
 from DualSamplingCOVIDLib.segmentation.networks import NetworkSegmenter
@@ -76,7 +77,10 @@ def test_the_card_names_task_and_version(stand_in: Package) -> None:
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "cpu"), ("auto", "gpu"), ("cuda", "gpu")])
-def test_the_cpu_is_asked_for_where_it_is_wanted(device: str, expected: str, stand_in: Package) -> None:
+def test_the_cpu_is_asked_for_where_it_is_wanted(
+    device: str, expected: str, stand_in: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmentation, "DEFAULT", "threshold")
     install(stand_in, f"assert device == {expected!r}")
     assert voxels(segmenter("totalsegmentator", device).segment(chest("anisotropic").ct).right_lung).any()
 

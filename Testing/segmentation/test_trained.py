@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 import torch
 
 from DualSamplingCOVIDLib.errors import BundleError
@@ -65,6 +66,14 @@ def test_metadata_that_makes_no_sense_is_named(tmp_path: Path, changes: dict[str
     _edit(tmp_path, **changes)
     with pytest.raises(BundleError, match=r"metadata\.json: not valid bundle metadata"):
         load(tmp_path)
+
+
+def test_networks_that_take_something_else_are_refused(tmp_path: Path) -> None:
+    a_folder(tmp_path)
+    networks = json.loads((tmp_path / "metadata.json").read_text())["networks"]
+    _edit(tmp_path, networks=networks | {"fine": networks["fine"] | {"inputs": 3}})
+    with pytest.raises(BundleError, match=r"fine\.safetensors: takes 3 inputs for 2 outputs, not 7 for 2"):
+        VBNetSegmenter(tmp_path).segment(sitk.Image(8, 8, 8, sitk.sitkFloat32))
 
 
 def test_a_folder_of_something_else_is_called_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,13 @@ def test_a_region_too_large_for_one_piece_is_asked_piece_by_piece_and_says_the_s
     pieces = _find(a_chest())
     for one, other in zip(whole, pieces, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_pieces_need_a_package_that_is_named_where_it_is_missing(monkeypatch) -> None:
+    monkeypatch.setattr(vbnet, "WHOLE_VOXELS", 50_000)
+    monkeypatch.setitem(sys.modules, "monai.inferers", None)
+    with pytest.raises(ResourceError, match="million voxels need the package monai"):
+        _find(a_chest())
 
 
 class _Standing(VBNetSegmenter):

@@ -174,7 +174,10 @@ def test_what_has_changed_is_named_and_nothing_finished_is_lost(
 
 
 def test_a_run_keeps_the_networks_that_find_its_masks(a_cohort: Path, tmp_path: Path) -> None:
-    """A copy that an interrupted beginning left half-written, or of what was there before, is made anew."""
+    """A copy that an interrupted beginning left half-written, or of what was there before, is made anew.
+
+    Once the run is begun they are what it goes on with, whatever becomes of those that were named.
+    """
     taught, kept = a_folder(tmp_path / "taught"), tmp_path / "run" / "segmenter"
     shutil.copytree(a_folder(tmp_path / "before", seed=1).folder, kept)
     config = f'{CONFIG}segmenter = "vbnet:{taught.folder}"\n'
@@ -184,6 +187,9 @@ def test_a_run_keeps_the_networks_that_find_its_masks(a_cohort: Path, tmp_path: 
     assert _cross_validate(a_cohort, tmp_path / "run", *options) == 0
     assert (trained.load(kept).fine, trained.load(kept).card) == (taught.fine, taught.card)
     assert {path.name for path in kept.iterdir()} == {path.name for path in taught.folder.iterdir()}
+    a_folder(tmp_path / "taught", seed=1)
+    assert _cross_validate(a_cohort, tmp_path / "run", *options) == 0
+    assert trained.load(kept).fine == taught.fine
 
 
 def test_an_unusable_cohort_or_fold_leaves_nothing(

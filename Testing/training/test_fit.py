@@ -12,7 +12,7 @@ from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.cohort import Case, write_cohort_csv
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.network.precision import exact
+from DualSamplingCOVIDLib.network.device import exact
 from DualSamplingCOVIDLib.run_folder.volume import write_volume
 from DualSamplingCOVIDLib.training.cross_validation import repeatable
 from DualSamplingCOVIDLib.training.fit import Settings, Trainer, predict

@@ -10,7 +10,7 @@ from .. import resources
 from ..ct import read_ct, read_lungs, read_mask
 from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis
 from ..errors import BundleError
-from ..segmentation import CHOICES, GivenMasks, Segmenter, name_for, segmenter
+from ..segmentation import CHOICES, DEFAULT, GivenMasks, Segmenter, name_for, segmenter
 from . import output, parts, reporter
 
 DEFAULT_BUNDLE = "Bundles/phantom-demo"
@@ -22,7 +22,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("input", type=Path, help="DICOM folder, NIfTI, NRRD or MHA file")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="trained bundle (default: phantom-demo)")
-    explained = f"{', '.join(CHOICES)} (default: the one that the bundle learned with)"
+    explained = f"{', '.join(CHOICES)} (default: the one that the bundle learned with, else {DEFAULT})"
     parser.add_argument("--segmenter", metavar="NAME", help=explained)
     parser.add_argument(
         "--lungs", type=Path, metavar="FILE", help="lung mask on the CT's grid: 1 right and 2 left, or one value"

@@ -34,7 +34,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> None:
     """Begin the run or go on with it, and train the models that are left."""
-    from ..analysis import choose_device
+    from ..network.device import choose_device
     from ..training.begin import begin
     from ..training.config import read_config
     from ..training.cross_validation import train_models

@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _with_attention(found: "Evaluation", options: argparse.Namespace, folder: Path) -> "tuple[Evaluation, Path]":
     """Measure the attention, write its files into a new folder, and return the evaluation with its tables."""
-    from ..analysis import choose_device
     from ..evaluation.attention_text import text_tables
+    from ..network.device import choose_device
     from .attention import GRID, write_attention
 
     folder.mkdir()

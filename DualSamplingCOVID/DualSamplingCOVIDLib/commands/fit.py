@@ -26,7 +26,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--epochs", type=number, default=20)
     parser.add_argument("--learning-rate", type=arguments.rate, default=2e-4)
     parser.add_argument("--seed", type=arguments.seed, default=0)
-    parser.add_argument("--segmenter", default=DEFAULT, metavar="NAME", help=", ".join(CHOICES))
+    named = f"{', '.join(CHOICES)} (default {DEFAULT})"
+    parser.add_argument("--segmenter", default=DEFAULT, metavar="NAME", help=named)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
@@ -37,10 +38,10 @@ def run(options: argparse.Namespace) -> None:
     """Prepare the cases, fit the model, and write its best weights with the history."""
     import safetensors.torch
 
-    from ..analysis import choose_device
     from ..cohort import read_cohort
     from ..diagnosis import CAP, COVID
     from ..evaluation.strata import fit_cut_offs
+    from ..network.device import choose_device
     from ..preprocessing import GridSpec
     from ..training.fit import Settings, Trainer
     from ..training.memory import gpu_memory_named

@@ -20,6 +20,7 @@ from ..evaluation.cases import JudgedCase, judge_run
 from ..evaluation.methods import finished_folds
 from ..progress import Progress, silent
 from ..run_folder import ATTENTION_SS, ATTENTION_US, CONFIG, SAMPLING_AND_KIND, SEGMENTER, WEIGHTS, Run, read_run
+from ..segmentation import kept
 from . import output, reporter
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
     ct = read_ct(case.image)
     if config.masks == "segmenter":
         case = dataclasses.replace(case, lungs=None, infection=None)
-    kept = run.folder / SEGMENTER
-    name = f"vbnet:{kept}" if kept.is_dir() else config.segmenter
+    name = kept(config.segmenter, run.folder / SEGMENTER)
     segmentation = back_end(case, name, ct.image, device).segment(ct.image, progress)
     segmentation = dataclasses.replace(segmentation, segmenter=run.segmenter)
     findings = ct.findings + check_lungs(ct.image, segmentation.lungs, str(case.image))

@@ -22,8 +22,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser("segment", help="lungs and infection of one chest CT", description=__doc__)
     parser.add_argument("input", type=Path, help="DICOM folder, NIfTI, NRRD or MHA file")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--segmenter", default=DEFAULT, metavar="NAME", help=", ".join(CHOICES))
+    named = f"{', '.join(CHOICES)} (default {DEFAULT})"
+    parser.add_argument("--segmenter", default=DEFAULT, metavar="NAME", help=named)
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
     parser.set_defaults(run=run)
@@ -33,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     """Segment and write the masks with their volumes."""
     progress = options.progress
     output.check(options.output, options.overwrite, options.input)
-    back_end = segmenter(options.segmenter)
+    back_end = segmenter(options.segmenter, options.device)
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     segmentation = back_end.segment(ct.image, progress)

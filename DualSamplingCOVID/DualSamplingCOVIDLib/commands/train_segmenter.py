@@ -41,7 +41,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> None:
     """Teach both networks, calibrate them on phantoms that they never saw, and write them."""
-    from ..analysis import choose_device
+    from ..network.device import choose_device
     from ..parallel import cores
     from ..training.segmentation.recipe import RECIPES
     from ..training.segmentation.teach import teach

@@ -60,7 +60,7 @@ class MapModel:
         """Return the probability of COVID-19 of an input [k, j, i]."""
         import torch
 
-        from ..network.precision import exact
+        from ..network.device import exact
 
         with torch.no_grad(), exact():
             logit = self._network(_batch(image, self.device)).logit[0]
@@ -117,7 +117,7 @@ def _map(network: ResNet34, model: str, image: Volume, device: torch.device) -> 
     import torch
 
     from ..network.attention import grad_cam, online_attention
-    from ..network.precision import exact
+    from ..network.device import exact
 
     with torch.no_grad(), exact():
         features = network.features(_batch(image, device))

@@ -274,8 +274,8 @@ def guided(hu: Tensor, lung: Tensor, healthy_hu: float, position: Tensor) -> Ten
 def smoothed(x: Tensor) -> Tensor:
     """Smooth [N,C,D,H,W] by (1, 2, 1) / 4 along every axis; edges repeat."""
     for axis in (2, 3, 4):
-        before, middle, after = _shifted(x, axis, 3)
-        x = (before + after).add_(middle, alpha=2).mul_(0.25)
+        wide, size = _widened(x, axis, 1), x.shape[axis]
+        x = (wide.narrow(axis, 0, size) + wide.narrow(axis, 2, size)).add_(x, alpha=2).mul_(0.25)
     return x
 
 
@@ -284,25 +284,33 @@ def opened(x: Tensor, voxels: int) -> Tensor:
     return highest(-highest(-x, voxels), voxels)
 
 
+def closed(x: Tensor, voxels: int) -> Tensor:
+    """Return the grey closing of [N,C,D,H,W] by a cube of so many (odd) voxels a side, as if round it were 0."""
+    reach = voxels // 2
+    wide = F.pad(x, [reach] * 6)
+    inner = slice(reach, -reach)
+    return -highest(-highest(wide, voxels), voxels)[..., inner, inner, inner]
+
+
 def highest(x: Tensor, voxels: int) -> Tensor:
     """Return the maximum of [N,C,D,H,W] over a cube of so many (odd) voxels a side.
 
-    Axis by axis it is thirty times as fast on CPUs as pooling of one channel.
+    Axis by axis, and by doubling what was looked at, it is far faster on CPUs than pooling of one channel. Edges
+    repeat.
     """
     for axis in (2, 3, 4):
-        first, *others = _shifted(x, axis, voxels)
-        x = first
-        for other in others:
-            x = torch.maximum(x, other)
+        x, width = _widened(x, axis, voxels // 2), 1
+        while width < voxels:
+            step = min(width, voxels - width)
+            left = x.shape[axis] - step
+            x, width = torch.maximum(x.narrow(axis, 0, left), x.narrow(axis, step, left)), width + step
     return x
 
 
-def _shifted(x: Tensor, axis: int, voxels: int) -> list[Tensor]:
-    """Views of `x` moved by -n..n voxels along an axis (2 n + 1 = `voxels`); edges repeat."""
-    size, reach = x.shape[axis], voxels // 2
-    first, last = x.narrow(axis, 0, 1), x.narrow(axis, size - 1, 1)
-    wide = torch.cat([first] * reach + [x] + [last] * reach, axis)
-    return [wide.narrow(axis, shift, size) for shift in range(voxels)]
+def _widened(x: Tensor, axis: int, by: int) -> Tensor:
+    """Repeat both edges of an axis so many times."""
+    first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
+    return torch.cat([first] * by + [x] + [last] * by, axis)
 
 
 COARSER = 3

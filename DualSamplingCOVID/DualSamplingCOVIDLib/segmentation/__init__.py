@@ -29,6 +29,7 @@ __all__ = [
     "found_anywhere",
     "is_network",
     "keep",
+    "kept",
     "name_for",
     "segmenter",
 ]
@@ -88,6 +89,11 @@ def keep(name: str, folder: Path) -> None:
         trained.copy(source, folder)
 
 
+def kept(name: str, folder: Path) -> str:
+    """Return the name of the segmenter that `keep` copied into `folder`, or `name` where it copied none."""
+    return f"vbnet:{folder}" if folder.is_dir() else name
+
+
 def found_anywhere(name: str) -> str:
     """Return the name with the file or folder behind its colon, where there is one, as an absolute path."""
     kind, colon, argument = name.partition(":")
@@ -107,7 +113,7 @@ def segmenter(name: str, device: str = "auto") -> Segmenter:
     """
     kind, colon, argument = name.partition(":")
     if kind in _NETWORKS:
-        return NetworkSegmenter(_NETWORKS[kind](argument or None, device), segmenter(DEFAULT))
+        return NetworkSegmenter(_NETWORKS[kind](argument or None, device), segmenter(DEFAULT, device))
     if kind == "vbnet":
         return VBNetSegmenter(Path(argument) if argument else None, device)
     if kind != "threshold":

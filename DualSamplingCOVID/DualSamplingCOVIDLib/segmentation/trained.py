@@ -59,7 +59,12 @@ class TrainedSegmenter:
         Raises:
             BundleError: the file is missing, truncated, not safetensors or of another architecture.
         """
+        from ..network.vbnet import COARSE_INPUTS, FINE_INPUTS
+
         path = self.folder / network.file
+        taken = COARSE_INPUTS if network is self.coarse else FINE_INPUTS
+        if (network.inputs, network.outputs) != (taken, 2):
+            raise BundleError(f"{path}: takes {network.inputs} inputs for {network.outputs} outputs, not {taken} for 2")
         if weights.stored(path) != _expected(network.inputs, network.outputs, network.width):
             raise BundleError(f"{path}: weights of another architecture than VB-Net of width {network.width}")
         return weights.read(path)

@@ -79,7 +79,8 @@ class VBNetSegmenter:
         """Segment a CT (see `Segmenter.segment`).
 
         Raises:
-            ResourceError: memory ran out.
+            BundleError: the weights cannot be read.
+            ResourceError: memory ran out, or there is no such device.
         """
         progress("segmenting lungs and infection", 0.0)
         coarse, fine = self._networks()
@@ -102,9 +103,10 @@ class VBNetSegmenter:
     def _read(self) -> tuple[VBNet, VBNet]:
         import torch
 
+        from ..network.device import choose_device
         from ..network.vbnet import VBNet, quickened
 
-        device = "cuda" if self._device != "cpu" and torch.cuda.is_available() else "cpu"
+        device = choose_device(self._device)
         networks = []
         for described in (self._trained.coarse, self._trained.fine):
             with torch.device("meta"):
@@ -123,7 +125,7 @@ def shipped() -> Path:
     try:
         return resources.path(SHIPPED)
     except FileNotFoundError as error:
-        raise BundleError(f"{error}: name a folder that train-segmenter wrote, vbnet:FOLDER") from None
+        raise BundleError(f"{error}: choose --segmenter threshold, or vbnet:FOLDER of train-segmenter") from None
 
 
 def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent) -> Found:
@@ -140,12 +142,13 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
     """
     import torch
 
+    from ..network.device import exact
     from ..network.vbnet import COARSE_SIDE, bearings, coarsened, guided, padded, placed, position, refined
 
     nothing = np.zeros(hu.shape, np.float32)
     found = Found(nothing, nothing.copy(), nothing.copy())
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact():
             volume = torch.from_numpy(hu)[None, None].to(next(fine.parameters()).device)
             small = coarsened(volume)
             seen = _asked(coarse, placed(padded(small, AIR_HU, COARSE_SIDE)), small.shape).cpu()
@@ -220,7 +223,11 @@ def _asked(network: VBNet, image: Tensor, shape: torch.Size) -> Tensor:
     if shape[2:].numel() <= WHOLE_VOXELS:
         logits = network(image)
     else:
-        from monai.inferers import sliding_window_inference
+        try:
+            from monai.inferers import sliding_window_inference
+        except ImportError:
+            million = shape[2:].numel() / 1e6
+            raise ResourceError(f"lungs in a box of {million:.0f} million voxels need the package monai") from None
 
         logits = sliding_window_inference(image, (128, 128, 128), 1, network, overlap=0.25, mode="gaussian")
     answer: torch.Tensor = torch.sigmoid(logits.float())[..., : shape[2], : shape[3], : shape[4]]

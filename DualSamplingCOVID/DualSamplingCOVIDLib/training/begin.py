@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
 from ..progress import Progress, Say, silent, unsaid
 from ..run_folder import CONFIG, RUN, SCHEMA, SEGMENTER, TEST, RunCase, read_begun
-from ..segmentation import keep, segmenter
+from ..segmentation import keep, kept, segmenter
 from ..storage import sha256, write_text
 from .config import Config, read_config
 from .folds import check_patients, make_folds
@@ -53,7 +53,8 @@ def begin(
     """
     given = cases = check_cohort(cohort)
     digest = sha256(cohort)
-    segmenter(config.segmenter)  # before anything is written
+    name = kept(config.segmenter, folder / SEGMENTER) if (folder / RUN).exists() else config.segmenter
+    segmenter(name)  # before anything is written
     _check_begun(folder, config, cohort, digest)
     if config.masks == "segmenter":
         cases = tuple(replace(case, lungs=None, infection=None) for case in cases)
@@ -68,7 +69,7 @@ def begin(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, config.to_toml())
-    prepared = prepare_cohort(cases, config.grid, config.segmenter, folder / "cache", progress, device)
+    prepared = prepare_cohort(cases, config.grid, name, folder / "cache", progress, device)
     if not (folder / RUN).exists():
         notes = mask_notes(usable) + same_ct_notes(prepared)
         for note in notes:

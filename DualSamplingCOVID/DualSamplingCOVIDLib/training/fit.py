@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from ..diagnosis import CutOffs
 from ..errors import InputError
 from ..network.attention import STRIDE
-from ..network.precision import exact
+from ..network.device import exact
 from ..network.resnet import Output, ResNet34
 from ..progress import Progress, silent
 from ..run_folder import Epoch

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from DualSamplingCOVIDLib.network.vbnet import windowed
+from DualSamplingCOVIDLib.network.vbnet import closed, windowed
 from DualSamplingCOVIDLib.run_folder.volume import FULL_SHARE
 from DualSamplingCOVIDLib.training.segmentation.cases import (
     SegmentationCase,
@@ -21,7 +21,13 @@ from DualSamplingCOVIDLib.training.segmentation.cases import (
     read_case,
     write_case,
 )
-from DualSamplingCOVIDLib.training.segmentation.guides import guide_file, overview, read_guide, write_guides
+from DualSamplingCOVIDLib.training.segmentation.guides import (
+    HOLLOW_VOXELS,
+    guide_file,
+    overview,
+    read_guide,
+    write_guides,
+)
 from DualSamplingCOVIDLib.training.segmentation.patches import LARGEST_SHIFT, Chests, Patches, raised
 from segmentation.vbnets import Sides
 
@@ -98,6 +104,20 @@ def test_the_guide_moves_with_the_ct_but_for_a_few_voxels(a_file: Path) -> None:
         assert float((guide * (near < 0.5))[inner].sum() / guide.sum()) < 0.02
         apart.append(float(((guide > 0.5) != (shares[0] > 0.5)).float().mean()))
     assert 0 < np.median(apart) < 0.25
+
+
+def test_in_half_of_the_patches_the_coarse_lungs_hold_the_hollows(a_file: Path) -> None:
+    """Between the lungs are 10 voxels of 40 HU: the mean guide there is that of lung, or that of no lung."""
+    patches, taken = _patches(a_file, 48, 1, varied=False), []
+    for index in range(99):
+        image, shares = patches[index]
+        lungs = (shares[None, :1] > 0).float()
+        between = (closed(lungs, HOLLOW_VOXELS) > 0) & (lungs == 0)
+        if between.sum() > 200:
+            taken.append(float(image[3][between[0, 0]].mean()) / 2 + 0.5)
+    assert len(taken) > 12
+    assert all(guide < 0.4 or guide > 0.6 for guide in taken), taken
+    assert 0.3 < np.mean([guide > 0.6 for guide in taken]) < 0.7
 
 
 def test_the_position_moves_with_the_ct(a_file: Path) -> None:

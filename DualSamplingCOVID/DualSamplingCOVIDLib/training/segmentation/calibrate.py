@@ -19,6 +19,8 @@ from ...segmentation.vbnet import VBNetSegmenter
 
 NORMAL_SHARE = 1 / 3
 CASES = 90
+LEAST_LIMIT = 0.0005
+"""No limit is lower: phantoms are made with infections from there on."""
 SEED = 77
 
 
@@ -39,7 +41,9 @@ def measure(folder: Path, cases: int = CASES, seed: int = SEED, progress: Progre
 
 
 def calibrated(card: SegmenterCard, found: Sequence[Measured]) -> SegmenterCard:
-    """Return the card with cut-offs that keep the paper's strata, and the normals' 95th percentile as the limit.
+    """Return the card with cut-offs that keep the paper's strata; its limit is the normals' 95th percentile.
+
+    Where that is below `LEAST_LIMIT`, it is `LEAST_LIMIT`.
 
     Raises:
         ValueError: no infection was found, or there is no normal case.
@@ -48,7 +52,7 @@ def calibrated(card: SegmenterCard, found: Sequence[Measured]) -> SegmenterCard:
     if not normals:
         raise ValueError("a detection limit needs normal cases")
     cut_offs: CutOffs = fit_cut_offs([one.found_ratio for one in found if one.label != NORMAL])
-    return SegmenterCard(card.name, card.version, cut_offs, float(np.percentile(normals, 95)))
+    return SegmenterCard(card.name, card.version, cut_offs, max(LEAST_LIMIT, float(np.percentile(normals, 95))))
 
 
 def figures(found: Sequence[Measured]) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...errors import InputError
-from ...network.vbnet import VBNet
+from ...network.vbnet import VBNet, closed
 from ...progress import Progress, silent
 from ...storage import write_whole
 from ..precision import autocast
+from .guides import HOLLOW_VOXELS
 from .optimiser import Muon
 from .recipe import Stage
 
@@ -60,15 +61,17 @@ class SegmentationLoss(nn.Module):
 
 
 class FineLoss(SegmentationLoss):
-    """The same for lungs and infection, which counts in the lungs alone.
+    """The same for lungs and infection, which counts in the lungs and in their hollows (up to 28 mm wide).
 
     Elsewhere the segmenter does not look for it: what is lung and what is heart, the lungs' head says. Made to tell
-    consolidation from a heart or a chest wall, a network learns hardly anything of lesions.
+    consolidation from a heart or a chest wall, a network learns hardly anything of lesions; never told of the hilum's
+    arteries, it takes them for lesions.
     """
 
     def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Count infection (the second head) where there is a share of the lungs."""
-        infection = torch.where(shares[:, :1] > 0, logits[:, 1:], NEVER)
+        """Count infection (the second head) where there is lung, and between it."""
+        inside = closed((shares[:, :1] > 0).float(), HOLLOW_VOXELS) > 0
+        infection = torch.where(inside, logits[:, 1:], NEVER)
         return super().forward(torch.cat([logits[:, :1], infection], 1), shares)
 
 

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...network.vbnet import Bearings, coarsened, guided, highest, placed, position
+from ...network.vbnet import Bearings, closed, coarsened, guided, highest, placed, position
 from ...run_folder.volume import FULL_SHARE
 from ...segmentation.working_grid import AIR_HU
 from .acquisition import Acquired, acquire
 from .cases import SegmentationCase, read_case
-from .guides import LEAST_PEAK, Guide, Overview, read_guide
+from .guides import HOLLOW_VOXELS, LEAST_PEAK, Guide, Overview, read_guide
 
 ON_INFECTION = 0.55
 LARGEST_TURN, LARGEST_STRETCH = 0.26, 0.15
@@ -26,6 +26,8 @@ CUT_OFF = 0.3
 """How often a chest is taken for cut at its upper or lower end, by up to a sixth."""
 MISTAKEN_HU = 8.0
 """Standard deviation of what healthy lung is taken for: noise and disease change it in people."""
+HOLLOWS_TAKEN = 0.5
+"""How often the coarse network takes the lungs' hollows for lung, as it does in people; in phantoms it knows better."""
 
 
 class Chests(Dataset[tuple[Tensor, Tensor]]):
@@ -61,7 +63,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
     """Patches of the working grid: input [7,s,s,s], and the shares of lungs and infection [2,s,s,s].
 
     Item `index` is drawn by (seed, index) alone. More than half of them are centred on infection, where there is some,
-    the others anywhere round the lungs. They are mirrored and turned at random.
+    the others anywhere round the lungs. They are mirrored and turned at random. What the coarse network says of them is
+    a little beside it, and in half of them takes the hilum's arteries for lung.
     """
 
     def __init__(self, cases: Sequence[Overview], side: int, amount: int, seed: int, varied: bool = True) -> None:
@@ -82,6 +85,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         if torch.rand((), generator=random) < 0.2:
             volume = _turned(volume, random)
         volume = _mirrored(volume, random)
+        if torch.rand((), generator=random) < HOLLOWS_TAKEN:
+            volume[1] = closed(volume[None, 1:2], HOLLOW_VOXELS)[0, 0]
         volume[3] = raised(volume[3])
         shown = acquire(volume[:1], random) if self.varied else Acquired(volume[:1])
         image = guided(shown.hu[None], volume[None, 1:2], shown.scaled(chest.healthy_hu), volume[4:])[0]
