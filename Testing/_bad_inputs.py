@@ -248,11 +248,19 @@ def of_cohort(name: str, content: bytes | str | None, cause: str) -> Case:
 def existing(place: Place) -> list[str]:
     place.output.mkdir()
     (place.output / "mine.txt").write_text("precious")
+    text(place.output / "report.json")
     return place.analyze()
+
+
+def of_something_else(place: Place) -> list[str]:
+    place.output.mkdir()
+    (place.output / "mine.txt").write_text("precious")
+    return place.analyze("--overwrite")
 
 
 def holding_the_input(place: Place) -> list[str]:
     place.output.mkdir()
+    text(place.output / "report.json")
     shutil.copy(place.ct, place.output / "ct.nrrd")
     return place.analyze("--overwrite", ct=place.output / "ct.nrrd")
 
@@ -290,6 +298,7 @@ OTHERS: list[tuple[str, Arguments, str, str]] = [
     ("analyze unknown series", lambda p: p.analyze(*OTHER_SERIES, ct=a_series(p)), "dicom", NO_SUCH_SERIES),
     ("segment unknown series", lambda p: [*p.segment(a_series(p)), *OTHER_SERIES], "dicom", NO_SUCH_SERIES),
     ("output exists", existing, "out", "exists already; choose another folder or add --overwrite"),
+    ("output is no such result", of_something_else, "out", "--overwrite replaces only what this command wrote"),
     ("output holds the input", holding_the_input, "out", "holds the input"),
     ("output is a file", taken_by_a_file, "out", "exists and is not a folder"),
     ("output is a dangling link", dangling, "out", "exists and is not a folder"),

@@ -86,6 +86,9 @@ def test_an_existing_folder_is_kept_unless_it_may_be_replaced(a_run: Path, tmp_p
     (tmp_path / "out" / "mine.txt").write_text("mine", encoding="utf-8")
     assert _evaluate(a_run, tmp_path / "out") == 3
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+    assert _evaluate(a_run, tmp_path / "out", "--overwrite") == 3
+    for mark in ("evaluation.json", "report.html"):
+        (tmp_path / "out" / mark).write_text("of before", encoding="utf-8")
     assert _evaluate(a_run, tmp_path / "out", "--overwrite") == 0
     assert not (tmp_path / "out" / "mine.txt").exists() and (tmp_path / "out" / "report.html").is_file()
 

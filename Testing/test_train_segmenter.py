@@ -64,12 +64,17 @@ def test_the_same_work_folder_gives_the_same_weights_without_learning_again(
     assert (one.coarse.sha256, one.fine.sha256) == (other.coarse.sha256, other.fine.sha256)
 
 
-def test_seconds_of_interrupted_phantoms_count(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_of_interrupted_phantoms_and_guides_count(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(calibrate, "measure", lambda *_, **__: FOUND)
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "phantoms.json").write_text(json.dumps({"seconds": 1000.0}))
+    for part, before in (("phantoms", 1000.0), ("guides", 3000.0)):
+        (tmp_path / "work" / f"{part}.json").write_text(json.dumps({"seconds": before}))
     assert _run(tmp_path / "taught", "--work", str(tmp_path / "work")) == 0
-    assert 1000 <= trained.load(tmp_path / "taught").evaluation["seconds"]["phantoms"] < 1200
+    seconds = trained.load(tmp_path / "taught").evaluation["seconds"]
+    assert 1000 <= seconds["phantoms"] < 1200 and 3000 <= seconds["guides"] < 3200
+    assert 4000 <= seconds["total"] < 4600
 
 
 def test_figures_by_hand() -> None:

@@ -91,8 +91,9 @@ segmenters, or of two trainings of this one, are not comparable.
 ## Made by
 
 `{command}` (`make segmenter`), seeded from end to end:
-{seconds[phantoms]:.0f} s for {recipe[phantoms]} phantoms, {seconds[coarse]:.0f} s for the coarse network and
-{seconds[fine]:.0f} s for the fine one, on two CPU cores.
+{seconds[phantoms]:.0f} s for {recipe[phantoms]} phantoms, {seconds[coarse]:.0f} s for the coarse network,
+{seconds[guides]:.0f} s for what it says of the phantoms and {seconds[fine]:.0f} s for the fine network, on two CPU
+cores.
 """
 
 

@@ -240,6 +240,17 @@ def test_a_bundle_carries_the_segmenter_whose_masks_the_run_learned_from(
     assert ("It lies in `segmenter/`" in (bundle / "README.md").read_text(encoding="utf-8")) == learned
 
 
+def test_the_runs_own_segmenter_is_not_replaced_by_a_bundle(
+    a_finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(a_finished_run, tmp_path / "run"))
+    a_folder(run / "segmenter")
+    before = {file.name: file.read_bytes() for file in (run / "segmenter").iterdir()}
+    assert _export(run, run / "segmenter", "--overwrite") == 3
+    assert "--overwrite replaces only what this command wrote" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in (run / "segmenter").iterdir()} == before
+
+
 def test_a_run_is_read_back_as_it_was_written(a_finished_run: Path) -> None:
     run = load_run(a_finished_run)
     training, validation, test = run.split(1)

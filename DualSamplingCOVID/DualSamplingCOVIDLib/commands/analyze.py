@@ -43,7 +43,9 @@ def run(options: argparse.Namespace) -> None:
 
     threading.Thread(target=_import_torch, name="torch").start()
     progress = parts.Clock(options.progress)
-    output.check(options.output, options.overwrite, options.input, options.bundle, options.lungs, options.infection)
+    output.check(
+        options.output, options.overwrite, parts.MARKS, options.input, options.bundle, options.lungs, options.infection
+    )
     progress("reading the bundle", 0.0)
     bundle = load_bundle(options.bundle or _default_bundle())
     bundle.check_members()
@@ -57,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
         back_end = GivenMasks(back_end, lungs=lungs, infection=infection)
     diagnosis = analysis.analyze(ct, bundle, back_end, options.device, progress, str(options.input))
 
-    with output.whole(options.output, options.overwrite) as folder:
+    with output.whole(options.output, options.overwrite, parts.MARKS) as folder:
         missing = parts.write(folder, ct.image, diagnosis, options.write, progress)
     _print_summary(options.output, diagnosis, missing)
 

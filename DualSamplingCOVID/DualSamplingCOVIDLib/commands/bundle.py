@@ -6,7 +6,11 @@ from pathlib import Path
 
 from ..bundle import Bundle, load_bundle
 from ..segmentation import trained
+from ..weights import METADATA
 from . import arguments, output, reporter
+
+MARKS = (METADATA, "README.md")
+"""What a bundle holds that was exported, unlike a segmenter."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -57,9 +61,9 @@ def export(options: argparse.Namespace) -> None:
     """Make a bundle of the best weights of a run's finished folds, with a model card."""
     from ..training.export import export_bundle
 
-    output.check(options.output, options.overwrite, options.run_folder, options.evaluation)
+    output.check(options.output, options.overwrite, MARKS, options.run_folder, options.evaluation)
     name = options.name or options.output.resolve().name
-    with output.whole(options.output, options.overwrite) as folder:
+    with output.whole(options.output, options.overwrite, MARKS) as folder:
         made = export_bundle(
             options.run_folder, folder / "bundle", name, options.evaluation, options.fold, options.progress
         )

@@ -23,6 +23,7 @@ from ..preprocessing import GridSpec
 from ..progress import Progress
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, SAMPLING_AND_KIND
 from ..segmentation import segmenter
+from ..weights import METADATA
 from . import output, reporter
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, metavar="DIR", help="keep phantoms and masks here, to go on from them")
     options = parser.parse_args()
     progress = reporter.reporter("bar")
-    with output.whole(options.output, overwrite=True) as folder, tempfile.TemporaryDirectory() as scratch:
+    with (
+        output.whole(options.output, overwrite=True, marks=(METADATA,)) as folder,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         work = options.work or Path(scratch)
         make_bundle(folder / "bundle", work, options.learning, options.held_out, options.epochs, progress)
         for file in (folder / "bundle").iterdir():

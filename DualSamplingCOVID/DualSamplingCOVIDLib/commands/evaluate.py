@@ -12,6 +12,8 @@ from . import arguments, output, packages, reporter
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation
 
+MARKS = ("evaluation.json", "report.html")
+
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this subcommand."""
@@ -44,12 +46,12 @@ def run(options: argparse.Namespace) -> None:
     from ..report import evaluation as report
 
     progress = options.progress
-    output.check(options.output, options.overwrite, options.run_folder)
+    output.check(options.output, options.overwrite, MARKS, options.run_folder)
     progress("reading the run", 0.0)
     found = evaluate(
         read_run(options.run_folder), options.resamples, options.permutations, options.seed, progress=progress
     )
-    with output.whole(options.output, options.overwrite) as folder:
+    with output.whole(options.output, options.overwrite, MARKS) as folder:
         evidence = None
         if options.attention:
             found, evidence = _with_attention(found, options, folder / "attention")

@@ -11,6 +11,7 @@ from ..segmentation import CHOICES, DEFAULT, segmenter
 from . import arguments, output, packages, reporter
 
 SPLITS = ("train", "validation")
+MARKS = ("fit.json",)
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
 
     packages.need("fit", "sklearn")
     progress = options.progress
-    output.check(options.output, options.overwrite, options.cohort)
+    output.check(options.output, options.overwrite, MARKS, options.cohort)
     device = choose_device(options.device)
     back_end = segmenter(options.segmenter, device.type)
     settings = Settings(
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
         if {case.label for case in cases if case.split == split} != {COVID, CAP}:
             raise InputError(f"{options.cohort}: the split {split!r} needs cases of both classes, {COVID} and {CAP}")
     check_lungs_of_both_classes(options.cohort, [case for case in cases if case.split in SPLITS])
-    with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
+    with output.whole(options.output, options.overwrite, MARKS) as folder, tempfile.TemporaryDirectory() as scratch:
         prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress, device.type)
         parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in SPLITS]
         try:

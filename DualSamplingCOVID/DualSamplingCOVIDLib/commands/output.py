@@ -11,12 +11,13 @@ from ..ct import check_name
 from ..errors import InputError, ResourceError, UserError, is_full
 
 
-def check(folder: Path, overwrite: bool, *inputs: Path | None) -> None:
+def check(folder: Path, overwrite: bool, marks: tuple[str, ...], *inputs: Path | None) -> None:
     """Refuse an output folder that cannot be written, before any work is done.
 
     Args:
         folder: what will be written.
         overwrite: whether it may exist already, to be replaced.
+        marks: files that every folder holds which this command wrote; no other folder is replaced.
         inputs: what will be read, None where there is none; replacing the folder must not delete it.
 
     Raises:
@@ -25,7 +26,7 @@ def check(folder: Path, overwrite: bool, *inputs: Path | None) -> None:
     """
     check_name(folder)
     try:
-        _check_free(folder, overwrite)
+        _check_free(folder, overwrite, marks)
         for path in inputs:
             if path is not None and folder.exists() and path.resolve().is_relative_to(folder.resolve()):
                 raise InputError(f"{folder}: holds the input {path}, which overwriting would delete")
@@ -36,18 +37,20 @@ def check(folder: Path, overwrite: bool, *inputs: Path | None) -> None:
 
 
 @contextmanager
-def whole(folder: Path, overwrite: bool) -> Iterator[Path]:
+def whole(folder: Path, overwrite: bool, marks: tuple[str, ...]) -> Iterator[Path]:
     """Give a scratch folder beside `folder` that takes its name when the block ends well, and is removed when not.
+
+    The arguments are those of `check`.
 
     Raises:
         InputError: the folder exists and may not be replaced, is no folder, or cannot be made.
         ResourceError: the disk is full.
     """
-    check(folder, overwrite)
+    check(folder, overwrite, marks)
     with _scratch(folder) as scratch:
         try:
             yield scratch
-            _check_free(folder, overwrite)
+            _check_free(folder, overwrite, marks)
             _put(scratch, folder)
         except OSError as error:
             if not is_full(error):
@@ -57,13 +60,16 @@ def whole(folder: Path, overwrite: bool) -> Iterator[Path]:
             raise type(error)(str(error).replace(str(scratch), str(folder))) from error
 
 
-def _check_free(folder: Path, overwrite: bool) -> None:
+def _check_free(folder: Path, overwrite: bool, marks: tuple[str, ...]) -> None:
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
         raise InputError(f"{folder}: exists and is not a folder")
     if not overwrite:
         raise InputError(f"{folder}: exists already; choose another folder or add --overwrite")
+    missing = [mark for mark in marks if not (folder / mark).is_file()]
+    if missing and any(folder.iterdir()):
+        raise InputError(f"{folder}: holds no {missing[0]}, and --overwrite replaces only what this command wrote")
 
 
 def _missing_parents(folder: Path) -> list[Path]:

@@ -17,6 +17,9 @@ from ..diagnosis import Diagnosis
 from . import reporter
 
 PARTS = ("masks", "attention", "report", "figure", "scene")
+MARKS = (diagnosis_folder.REPORT,)
+"""What every diagnosis folder holds."""
+
 MAPS = "maps"
 """What of `attention` does not lie on the CT's grid: quick to write, and enough for a program that draws itself."""
 

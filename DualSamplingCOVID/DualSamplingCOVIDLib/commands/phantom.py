@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     """Make the cohort."""
     from ..phantom import write_cohort
 
-    with output.whole(options.output, options.overwrite) as folder:
+    with output.whole(options.output, options.overwrite, ("cohort.csv",)) as folder:
         try:
             write_cohort(folder, options.cases, options.seed, options.progress)
         except RuntimeError as error:

@@ -31,7 +31,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> None:
     """Read the diagnosis and write it with its pictures."""
     progress = parts.Clock(options.progress)
-    output.check(options.output, options.overwrite, options.input, options.diagnosis)
+    output.check(options.output, options.overwrite, parts.MARKS, options.input, options.diagnosis)
     progress("reading the diagnosis", 0.0)
     diagnosis = diagnosis_folder.load(options.diagnosis)
     progress("reading the CT", 0.0)
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     if ct.sha256 != diagnosis.ct_sha256:
         raise InputError(f"{options.input}: the diagnosis in {options.diagnosis} is of another CT")
     parts.import_ahead(options.write)
-    with output.whole(options.output, options.overwrite) as folder:
+    with output.whole(options.output, options.overwrite, parts.MARKS) as folder:
         missing = parts.write(folder, ct.image, diagnosis, options.write, progress)
     lines = [*(f"not written: {entry}" for entry in missing), f"results in {options.output}"]
     print("\n".join(lines), file=sys.stderr)

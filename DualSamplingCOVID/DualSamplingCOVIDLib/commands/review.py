@@ -44,11 +44,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> None:
     """Make the maps and write them."""
-    output.check(options.output, options.overwrite, options.run_folder)
+    output.check(options.output, options.overwrite, (diagnosis_folder.REPORT,), options.run_folder)
     options.progress("reading the run", 0.0)
     found = diagnose(read_run(options.run_folder), options.case, options.device, options.progress)
     options.progress("writing the results", 0.0)
-    with output.whole(options.output, options.overwrite) as folder:
+    with output.whole(options.output, options.overwrite, (diagnosis_folder.REPORT,)) as folder:
         diagnosis_folder.save_report(folder, found)
         diagnosis_folder.save_masks(folder, found.segmentation)
         diagnosis_folder.save_maps(folder, found)

@@ -15,6 +15,7 @@ from ..segmentation import CHOICES, DEFAULT, segmenter
 from . import output, reporter
 
 PICTURE = "segmentation.png"
+MARKS = ("segmentation.json",)
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,13 +35,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> None:
     """Segment and write the masks with their volumes."""
     progress = options.progress
-    output.check(options.output, options.overwrite, options.input)
+    output.check(options.output, options.overwrite, MARKS, options.input)
     back_end = segmenter(options.segmenter, options.device)
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     segmentation = back_end.segment(ct.image, progress)
     findings = ct.findings + check_lungs(ct.image, segmentation.lungs, str(options.input))
-    with output.whole(options.output, options.overwrite) as folder:
+    with output.whole(options.output, options.overwrite, MARKS) as folder:
         diagnosis_folder.save_masks(folder, segmentation)
         card = segmentation.segmenter
         record = {

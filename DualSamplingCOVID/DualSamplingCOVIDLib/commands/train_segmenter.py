@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
+from ..weights import METADATA
 from . import arguments, output, packages, reporter
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..training.segmentation.teach import Taught
 
 LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "anywhere", "acquisition")
+MARKS = (METADATA, "coarse.safetensors")
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -47,13 +49,13 @@ def run(options: argparse.Namespace) -> None:
     from ..training.segmentation.teach import teach
 
     packages.need("train-segmenter", "monai")
-    output.check(options.output, options.overwrite, options.work)
+    output.check(options.output, options.overwrite, MARKS, options.work)
     chosen = dataclasses.replace(
         RECIPES[options.recipe], seed=options.seed, backgrounds=_backgrounds(options.backgrounds)
     )
     recipe = _without(chosen, options.without)
     device = choose_device(options.device)
-    with output.whole(options.output, options.overwrite) as folder, tempfile.TemporaryDirectory() as scratch:
+    with output.whole(options.output, options.overwrite, MARKS) as folder, tempfile.TemporaryDirectory() as scratch:
         workers = cores() if device.type == "cuda" else 0  # on a CPU they would only take turns with the fit
         taught = teach(recipe, options.work or Path(scratch), device, options.progress, workers)
         _write(folder, options, recipe, taught)
@@ -103,7 +105,13 @@ def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: 
     from ..training.segmentation import calibrate
 
     left_out = "".join(f" --without {part}" for part in options.without)
-    seconds = taught.seconds + taught.coarse.seconds + taught.fine.seconds
+    seconds = {
+        "phantoms": taught.phantom_seconds,
+        "coarse": taught.coarse.seconds,
+        "guides": taught.guide_seconds,
+        "fine": taught.fine.seconds,
+    }
+    seconds["total"] = sum(seconds.values())
     segmenter = TrainedSegmenter(
         folder,
         SegmenterCard(options.name, f"{__version__}-{_fingerprint(taught)}", CutOffs(), 0.0),
@@ -115,12 +123,7 @@ def _write(folder: Path, options: argparse.Namespace, recipe: "Recipe", taught: 
             "command": f"dualsampling-covid train-segmenter --recipe {options.recipe} --seed {recipe.seed}{left_out}",
             # how many backgrounds there were, never whose
             "recipe": dataclasses.asdict(recipe) | {"backgrounds": len(recipe.backgrounds)},
-            "seconds": {
-                "phantoms": round(taught.seconds),
-                "coarse": round(taught.coarse.seconds),
-                "fine": round(taught.fine.seconds),
-                "total": round(seconds),
-            },
+            "seconds": {part: round(spent) for part, spent in seconds.items()},
         },
     )
     segmenter = save(folder, segmenter, taught.coarse.state, taught.fine.state)

@@ -24,9 +24,9 @@ from .cases import read_case
 
 Guide = NDArray[np.uint8]
 LEAST_PEAK = 0.15
+"""The least share of a voxel that a lesion must fill to be learned as one."""
 HOLLOW_VOXELS = 15
 """What lies between lung and is up to 28 mm wide is a hollow of it: so wide are the arteries of the hilum."""
-"""The least share of a voxel that a lesion must fill to be learned as one."""
 MARGIN_VOXELS = 12
 
 

@@ -26,11 +26,12 @@ GUIDES = "guides"
 
 
 class Taught(NamedTuple):
-    """Both networks' fits, the seconds that making the phantoms took, and how many were learned from."""
+    """Both networks' fits, the seconds that the phantoms and their guides took, and how many were learned from."""
 
     coarse: Fitted
     fine: Fitted
-    seconds: float
+    phantom_seconds: float
+    guide_seconds: float
     phantoms: int
 
 
@@ -43,15 +44,15 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
     claim(folder, recipe)
     keep_freed_memory()
     plan = plan_phantoms(recipe.phantoms, recipe.seed, [Path(file) for file in recipe.backgrounds])
-    with _spending(folder / "phantoms.json") as seconds_so_far:
+    with _spending(folder / "phantoms.json") as phantom_seconds:
         files = write_cases(folder / "cases", plan, recipe.variety, progress)
-    seconds = seconds_so_far()
     coarse = _fit_coarse(recipe, files, folder, device, progress, workers)
     network = VBNet(COARSE_INPUTS, 2, recipe.coarse.width)
     network.load_state_dict(coarse.state)
-    write_guides(folder / GUIDES, network.to(device), files, device, progress)
+    with _spending(folder / "guides.json") as guide_seconds:
+        write_guides(folder / GUIDES, network.to(device), files, device, progress)
     fine = fit_fine(recipe, files, folder, device, progress, workers)
-    return Taught(coarse, fine, seconds, len(files))
+    return Taught(coarse, fine, phantom_seconds(), guide_seconds(), len(files))
 
 
 @contextmanager
