@@ -248,14 +248,25 @@ def of_cohort(name: str, content: bytes | str | None, cause: str) -> Case:
 def existing(place: Place) -> list[str]:
     place.output.mkdir()
     (place.output / "mine.txt").write_text("precious")
-    text(place.output / "report.json")
+    for file in ("report.json", "run.json"):
+        text(place.output / file)
+    return place.analyze()
+
+
+def mine_alone(place: Place) -> list[str]:
+    place.output.mkdir()
+    (place.output / "mine.txt").write_text("precious")
     return place.analyze()
 
 
 def of_something_else(place: Place) -> list[str]:
+    return [*mine_alone(place), "--overwrite"]
+
+
+def a_cohort_of_ones_own(place: Place) -> list[str]:
     place.output.mkdir()
-    (place.output / "mine.txt").write_text("precious")
-    return place.analyze("--overwrite")
+    (place.output / "cohort.csv").write_text("precious")
+    return ["phantom", "--cases", "1", "--output", str(place.output), "--overwrite"]
 
 
 def holding_the_input(place: Place) -> list[str]:
@@ -299,6 +310,7 @@ OTHERS: list[tuple[str, Arguments, str, str]] = [
     ("segment unknown series", lambda p: [*p.segment(a_series(p)), *OTHER_SERIES], "dicom", NO_SUCH_SERIES),
     ("output exists", existing, "out", "exists already; choose another folder or add --overwrite"),
     ("output is no such result", of_something_else, "out", "--overwrite replaces only what this command wrote"),
+    ("phantoms over a cohort", a_cohort_of_ones_own, "out", "holds no phantom-0000/ct.nii.gz, and --overwrite"),
     ("output holds the input", holding_the_input, "out", "holds the input"),
     ("output is a file", taken_by_a_file, "out", "exists and is not a folder"),
     ("output is a dangling link", dangling, "out", "exists and is not a folder"),

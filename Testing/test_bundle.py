@@ -15,7 +15,7 @@ from DualSamplingCOVIDLib.diagnosis import BundleCard, CutOffs, SegmenterCard
 from DualSamplingCOVIDLib.errors import BundleError
 from DualSamplingCOVIDLib.network.resnet import ResNet34
 from DualSamplingCOVIDLib.preprocessing import GridSpec
-from DualSamplingCOVIDLib.segmentation import name_for, segmenter
+from DualSamplingCOVIDLib.segmentation import DEFAULT, name_for, segmenter
 from segmentation.vbnets import a_folder
 
 GRID = GridSpec((32, 48, 48), (8.0, 8.0, 12.0))
@@ -120,6 +120,19 @@ def test_a_bundle_takes_its_segmenter_along(tmp_path: Path) -> None:
     assert files == {"metadata.json", "coarse.safetensors", "fine.safetensors"}
     a_bundle(tmp_path / "without")
     assert name_for(bundle.segmenter, load_bundle(tmp_path / "without").carried) == "threshold"
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("vbnet", "vbnet"),
+        ("threshold with given lungs", "threshold"),
+        ("vbnet with lungs of lungmask", "vbnet"),
+        ("given masks", DEFAULT),
+    ],
+)
+def test_the_segmenter_of_a_bundle_is_the_one_that_found_its_masks(name: str, asked: str) -> None:
+    assert name_for(SegmenterCard(name, "1", CutOffs(), 0.01), None) == asked
 
 
 @pytest.mark.parametrize("file", ["metadata.json", "fine.safetensors"])

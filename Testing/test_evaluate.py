@@ -81,10 +81,13 @@ def test_a_damaged_run_is_refused_in_one_line(
     assert named in said and said.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
-def test_an_existing_folder_is_kept_unless_it_may_be_replaced(a_run: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_kept_unless_it_may_be_replaced(
+    a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine", encoding="utf-8")
     assert _evaluate(a_run, tmp_path / "out") == 3
+    assert capsys.readouterr().err.endswith("out: exists already; choose another folder\n")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
     assert _evaluate(a_run, tmp_path / "out", "--overwrite") == 3
     for mark in ("evaluation.json", "report.html"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,16 @@ import SimpleITK as sitk
 from _run_folder import noisy_logits, scans_of, write_run
 from DualSamplingCOVIDLib import diagnosis_folder
 from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.commands.review import diagnose
 from DualSamplingCOVIDLib.errors import InputError, ResourceError
 from DualSamplingCOVIDLib.evaluation.cases import judge, judge_run
 from DualSamplingCOVIDLib.evaluation.methods import PAPER_METHODS, case_sets
 from DualSamplingCOVIDLib.review_folder import AGREE, FLAG, Opinion, Opinions, case_folder
 from DualSamplingCOVIDLib.run_folder import read_run
+from DualSamplingCOVIDLib.segmentation import ThresholdSegmenter
 from panel import reviewed_run as runs
+
+CARD = ThresholdSegmenter().card
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,34 @@ def test_a_run_of_the_segmenters_masks_is_reviewed_with_those(a_run: Path, tmp_p
     found = sitk.GetArrayFromImage(diagnosis_folder.load(tmp_path / "out").segmentation.infection)
     given = sitk.GetArrayFromImage(sitk.ReadImage(run / "infection-0.nrrd"))
     assert found.any() and not np.array_equal(found, given)
+
+
+@pytest.mark.parametrize(
+    ("masks", "name", "version", "told"),
+    [
+        ("cohort", "vbnet", "9", False),  # nobody was asked
+        ("segmenter", "threshold", CARD.version, False),
+        ("segmenter", "given masks and threshold", "9", False),
+        ("segmenter", "threshold", "9", True),
+        ("segmenter", "vbnet", CARD.version, True),
+    ],
+)
+def test_masks_of_another_segmenter_than_the_runs_are_told(
+    a_run: Path, tmp_path: Path, masks: str, name: str, version: str, told: bool
+) -> None:
+    run = runs.copied(a_run, tmp_path)
+    text = (run / "config.toml").read_text(encoding="utf-8")
+    (run / "config.toml").write_text(text.replace('masks = "cohort"', f'masks = "{masks}"'), encoding="utf-8")
+    about = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    about["segmenter"].update(name=name, version=version)
+    (run / "run.json").write_text(json.dumps(about), encoding="utf-8")
+    found = diagnose(read_run(run), runs.name(0), "cpu")
+    texts = [finding.message for finding in found.findings if finding.code == "other-segmenter"]
+    assert texts == (
+        [f"the masks are of threshold {CARD.version}, those of the run of {name} {version}"] if told else []
+    )
+    if masks == "segmenter":
+        assert (found.segmentation.segmenter.name, found.segmentation.segmenter.version) == ("threshold", CARD.version)
 
 
 def test_a_test_case_is_answered_by_every_fold(a_run: Path) -> None:

@@ -76,7 +76,7 @@ def write_run(folder: Path, kept: tuple[int, ...] = KEPT) -> Path:
 
 
 def _write_cards(folder: Path) -> None:
-    config = Config().changed(folds=FOLDS, grid_shape=SHAPE, grid_spacing=SPACING, width=WIDTH)
+    config = Config().changed(folds=FOLDS, grid_shape=SHAPE, grid_spacing=SPACING, width=WIDTH, segmenter="threshold")
     (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     segmenter = {"name": "threshold", "version": "1", "cut_offs": vars(CutOffs()), "detection_limit": 0.0}
     grid = {"shape_kji": list(SHAPE), "spacing_xyz": list(SPACING)}

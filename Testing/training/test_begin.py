@@ -178,18 +178,30 @@ def test_a_run_keeps_the_networks_that_find_its_masks(a_cohort: Path, tmp_path: 
 
     Once the run is begun they are what it goes on with, whatever becomes of those that were named.
     """
+    cohort = Path(shutil.copytree(a_cohort, tmp_path / "cohort"))
+    given = (cohort / "cohort.csv").read_text(encoding="utf-8")
+    held_out = next(row for row in given.splitlines() if row.endswith(",test"))
+    unmarked = held_out.replace(f"{held_out.split(',')[0]}/infection.nii.gz", "")
+    (cohort / "cohort.csv").write_text(given.replace(held_out, unmarked), encoding="utf-8")
     taught, kept = a_folder(tmp_path / "taught"), tmp_path / "run" / "segmenter"
     shutil.copytree(a_folder(tmp_path / "before", seed=1).folder, kept)
     config = f'{CONFIG}segmenter = "vbnet:{taught.folder}"\n'
     (tmp_path / "run" / "config.toml").write_text(config, encoding="utf-8")
     (kept / "metadata.json").write_text("{")
     options = ("--fold", "0", "--resume", "--segmenter", f"vbnet:{taught.folder}")
-    assert _cross_validate(a_cohort, tmp_path / "run", *options) == 0
+    assert _cross_validate(cohort, tmp_path / "run", *options) == 0
     assert (trained.load(kept).fine, trained.load(kept).card) == (taught.fine, taught.card)
     assert {path.name for path in kept.iterdir()} == {path.name for path in taught.folder.iterdir()}
     a_folder(tmp_path / "taught", seed=1)
-    assert _cross_validate(a_cohort, tmp_path / "run", *options) == 0
+    assert _cross_validate(cohort, tmp_path / "run", *options) == 0
     assert trained.load(kept).fine == taught.fine
+
+
+def test_networks_that_nobody_asked_are_not_kept(a_cohort: Path, tmp_path: Path) -> None:
+    taught = a_folder(tmp_path / "taught")
+    options = ("--fold", "0", "--segmenter", f"vbnet:{taught.folder}")
+    assert _cross_validate(a_cohort, tmp_path / "run", *options) == 0
+    assert not (tmp_path / "run" / "segmenter").exists()
 
 
 def test_an_unusable_cohort_or_fold_leaves_nothing(

@@ -10,7 +10,7 @@ from ..weights import METADATA
 from . import arguments, output, reporter
 
 MARKS = (METADATA, "README.md")
-"""What a bundle holds that was exported, unlike a segmenter."""
+"""What an exported bundle holds, and a run's own segmenter does not."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,7 +35,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--fold", type=arguments.seed, action="append", metavar="K", help="of this fold alone; more than once for more"
     )
     reporter.add_argument(own)
-    own.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    own.add_argument("--overwrite", action="store_true", help="replace the folder where this command wrote it")
     own.set_defaults(run=export)
 
 

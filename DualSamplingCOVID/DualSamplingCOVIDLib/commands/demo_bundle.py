@@ -35,6 +35,7 @@ GRID = GridSpec((97, 81, 113), (3.0, 3.0, 3.0))
 """Coarser than the paper's, and no larger than most lungs are."""
 
 WIDTH = 8
+MARKS = (METADATA, f"{ATTENTION_US}.safetensors")
 MODELS = (ATTENTION_US, ATTENTION_SS, BASELINE_US)
 SEEDS = {"learning": 11, "held-out": 12}
 VALIDATION_SHARE = 5
@@ -52,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     progress = reporter.reporter("bar")
     with (
-        output.whole(options.output, overwrite=True, marks=(METADATA,)) as folder,
+        output.whole(options.output, overwrite=True, marks=MARKS) as folder,
         tempfile.TemporaryDirectory() as scratch,
     ):
         work = options.work or Path(scratch)

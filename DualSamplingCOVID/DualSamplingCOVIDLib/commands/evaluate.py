@@ -34,7 +34,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for --attention")
     reporter.add_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder where this command wrote it")
     kept = "cancelled: nothing was written, but maps that are finished are kept in the run"
     parser.set_defaults(run=run, cancelled=kept)
 

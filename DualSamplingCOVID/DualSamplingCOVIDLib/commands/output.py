@@ -26,10 +26,10 @@ def check(folder: Path, overwrite: bool, marks: tuple[str, ...], *inputs: Path |
     """
     check_name(folder)
     try:
-        _check_free(folder, overwrite, marks)
         for path in inputs:
             if path is not None and folder.exists() and path.resolve().is_relative_to(folder.resolve()):
                 raise InputError(f"{folder}: holds the input {path}, which overwriting would delete")
+        _check_free(folder, overwrite, marks)
         with tempfile.TemporaryDirectory(prefix=_prefix(folder), dir=_missing_parents(folder)[-1].parent):
             pass
     except OSError as error:
@@ -65,10 +65,11 @@ def _check_free(folder: Path, overwrite: bool, marks: tuple[str, ...]) -> None:
         return
     if not folder.is_dir():
         raise InputError(f"{folder}: exists and is not a folder")
+    missing = [mark for mark in marks if not (folder / mark).is_file()] if any(folder.iterdir()) else []
     if not overwrite:
-        raise InputError(f"{folder}: exists already; choose another folder or add --overwrite")
-    missing = [mark for mark in marks if not (folder / mark).is_file()]
-    if missing and any(folder.iterdir()):
+        or_else = "" if missing else " or add --overwrite"
+        raise InputError(f"{folder}: exists already; choose another folder{or_else}")
+    if missing:
         raise InputError(f"{folder}: holds no {missing[0]}, and --overwrite replaces only what this command wrote")
 
 

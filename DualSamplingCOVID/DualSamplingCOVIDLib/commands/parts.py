@@ -17,8 +17,9 @@ from ..diagnosis import Diagnosis
 from . import reporter
 
 PARTS = ("masks", "attention", "report", "figure", "scene")
-MARKS = (diagnosis_folder.REPORT,)
-"""What every diagnosis folder holds."""
+RECORD = "run.json"
+MARKS = (diagnosis_folder.REPORT, RECORD)
+"""What every folder of `analyze` or `report` holds."""
 
 MAPS = "maps"
 """What of `attention` does not lie on the CT's grid: quick to write, and enough for a program that draws itself."""
@@ -135,7 +136,7 @@ def _write_run(folder: Path, stages: dict[str, float], total: float, missing: li
         "host": {"system": platform.system(), "machine": platform.machine()},
         "not_written": missing,
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _peak_memory_mb() -> int | None:

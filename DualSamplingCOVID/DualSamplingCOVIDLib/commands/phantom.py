@@ -6,6 +6,9 @@ from pathlib import Path
 from ..errors import ResourceError
 from . import arguments, output, reporter
 
+MARKS = ("cohort.csv", "phantom-0000/ct.nii.gz")
+"""A cohort of one's own has the first."""
+
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this subcommand."""
@@ -14,7 +17,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--seed", type=arguments.seed, default=0, metavar="S")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     reporter.add_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder where this command wrote it")
     parser.set_defaults(run=run)
 
 
@@ -22,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     """Make the cohort."""
     from ..phantom import write_cohort
 
-    with output.whole(options.output, options.overwrite, ("cohort.csv",)) as folder:
+    with output.whole(options.output, options.overwrite, MARKS) as folder:
         try:
             write_cohort(folder, options.cases, options.seed, options.progress)
         except RuntimeError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .. import __version__, diagnosis_folder, ensemble, preprocessing, weights
 from ..bundle import Member
 from ..ct import check_lungs, read_ct
-from ..diagnosis import BundleCard, Decision, Diagnosis, Finding, MemberResult
+from ..diagnosis import BundleCard, Decision, Diagnosis, Finding, MemberResult, Segmentation
 from ..errors import InputError
 from ..evaluation.cases import JudgedCase, judge_run
 from ..evaluation.methods import finished_folds
@@ -38,7 +38,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the diagnosis folder")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder where this command wrote it")
     parser.set_defaults(run=run)
 
 
@@ -78,9 +78,12 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
     ct = read_ct(case.image)
     if config.masks == "segmenter":
         case = dataclasses.replace(case, lungs=None, infection=None)
-    name = kept(config.segmenter, run.folder / SEGMENTER)
+    name, asked = kept(config.segmenter, run.folder / SEGMENTER), case.lungs is None or case.infection is None
     segmentation = back_end(case, name, ct.image, device).segment(ct.image, progress)
-    segmentation = dataclasses.replace(segmentation, segmenter=run.segmenter)
+    own = segmentation.segmenter
+    segmentation = dataclasses.replace(
+        segmentation, segmenter=dataclasses.replace(run.segmenter, name=own.name, version=own.version)
+    )
     findings = ct.findings + check_lungs(ct.image, segmentation.lungs, str(case.image))
     progress("preparing the network's input", 0.0)
     spec = preprocessing.GridSpec(run.grid_shape_kji, run.grid_spacing_xyz)
@@ -99,7 +102,7 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
         decision=decision,
         attention=attention,
         opposite=opposite,
-        findings=findings + _differences(judged, answers, segmentation.ratio),
+        findings=findings + _differences(run, judged, answers, segmentation, asked),
         bundle=_card(run, folds, judged),
         ct_sha256=ct.sha256,
         software=analysis.software(),
@@ -132,7 +135,9 @@ def _decision(run: Run, judged: JudgedCase) -> Decision:
     return ensemble.decide(p_us, p_ss, judged.case.ratio, dataclasses.replace(run.segmenter, detection_limit=0.0))
 
 
-def _differences(judged: JudgedCase, answers: list[MemberResult], ratio: float) -> tuple[Finding, ...]:
+def _differences(
+    run: Run, judged: JudgedCase, answers: list[MemberResult], segmentation: Segmentation, asked: bool
+) -> tuple[Finding, ...]:
     """Say where masks or networks do not give now what the run has stored."""
     found = []
     for name in (ATTENTION_US, ATTENTION_SS):
@@ -141,6 +146,12 @@ def _differences(judged: JudgedCase, answers: list[MemberResult], ratio: float) 
         if abs(now - stored) > SAME_PROBABILITY:
             text = f"{name} now gives {now:.3f}, the run's stored prediction is {stored:.3f}: have its files changed?"
             found.append(Finding("other-probability", text))
+    now, then = segmentation.segmenter, run.segmenter
+    names = then.name.split(" and ")
+    if asked and (now.name not in names or (len(names) == 1 and now.version != then.version)):
+        text = f"the masks are of {now.name} {now.version}, those of the run of {then.name} {then.version}"
+        found.append(Finding("other-segmenter", text))
+    ratio = segmentation.ratio
     if abs(ratio - judged.case.ratio) > SAME_RATIO * max(ratio, judged.case.ratio):
         text = f"the masks found now have the ratio {ratio:.4f}, those of the run {judged.case.ratio:.4f}"
         found.append(Finding("other-ratio", text))

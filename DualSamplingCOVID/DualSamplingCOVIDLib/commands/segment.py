@@ -28,7 +28,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder where this command wrote it")
     parser.set_defaults(run=run)
 
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
         progress("done", 1.0)
     ratio = summary.ratio_with_stratum(segmentation.ratio, card)
     lines = [
-        f"lungs {record['lungs_ml']} ml, infection {record['infection_ml']} ml, ratio {ratio}",
+        f"lungs {record['lungs_ml']} ml, infection {record['infection_ml']} ml ({card.name} segmenter), ratio {ratio}",
         *(f"note: {finding.message}" for finding in findings),
         *(f"not written: {entry}" for entry in missing),
         f"results in {options.output}",

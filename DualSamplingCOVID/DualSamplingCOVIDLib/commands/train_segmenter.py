@@ -36,7 +36,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--seed", type=arguments.seed, default=2020)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     reporter.add_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder where this command wrote it")
     kept = "cancelled: what --work names is kept, and gone on with by the same line; nothing else was written"
     parser.set_defaults(run=run, cancelled=kept)
 

@@ -62,7 +62,8 @@ def name_for(card: SegmenterCard, carried: Path | None) -> str:
     """Return the name of the segmenter for a bundle: that which it carries or learned with, else the default."""
     if carried is not None:
         return f"vbnet:{carried}"
-    return card.name if card.name in ("vbnet", "threshold") else DEFAULT
+    found = card.name.partition(" with ")[0]  # the rest was another's, or given
+    return found if found in ("vbnet", "threshold") else DEFAULT
 
 
 def is_network(name: str) -> bool:

@@ -74,7 +74,8 @@ def begin(
         notes = mask_notes(usable) + same_ct_notes(prepared)
         for note in notes:
             say(f"warning: {note}")
-        keep(config.segmenter, folder / SEGMENTER)
+        if any(case.lungs is None or case.infection is None for case in cases):
+            keep(config.segmenter, folder / SEGMENTER)
         _write_run(folder, config, cohort, digest, given, prepared, notes, say)
     run = replace(load_run(folder), config=config)
     _check_unchanged(run, prepared)

@@ -85,7 +85,8 @@ def prepare_cohort(
         segmenter_name: who finds the masks that the cohort does not give.
         folder: the cache.
         progress: told how many cases are ready.
-        device: where the segmenter computes; on a GPU one process does all, as each would fill its memory anew.
+        device: where the segmenter computes; on a GPU one process asks it of all cases, as each would fill its memory
+            anew.
 
     Raises:
         InputError: a CT cannot be read, or two patients have the same.
@@ -96,7 +97,8 @@ def prepare_cohort(
     prepare_one = partial(
         _prepare, spec=spec, segmenter_name=segmenter_name, settings=settings, folder=folder, device=device
     )
-    on_gpu = is_network(segmenter_name) and device != "cpu" and torch.cuda.is_available()
+    asked = any(case.lungs is None or case.infection is None for case in cases)
+    on_gpu = asked and is_network(segmenter_name) and device != "cpu" and torch.cuda.is_available()
     prepared = spread(prepare_one, cases, "preparing the cases", progress, processes=1 if on_gpu else None)
     for first, second in _same_cts(prepared):
         if first.patient_id != second.patient_id:
