@@ -146,10 +146,10 @@ def _differences(
         if abs(now - stored) > SAME_PROBABILITY:
             text = f"{name} now gives {now:.3f}, the run's stored prediction is {stored:.3f}: have its files changed?"
             found.append(Finding("other-probability", text))
-    own, learned = segmentation.segmenter, run.segmenter
+    used, learned = segmentation.segmenter, run.segmenter
     names = learned.name.split(" and ")
-    if asked and (own.name not in names or (len(names) == 1 and own.version != learned.version)):
-        text = f"the masks are of {own.name} {own.version}, those of the run of {learned.name} {learned.version}"
+    if asked and (used.name not in names or (len(names) == 1 and used.version != learned.version)):
+        text = f"the masks are of {used.name} {used.version}, those of the run of {learned.name} {learned.version}"
         found.append(Finding("other-segmenter", text))
     ratio = segmentation.ratio
     if abs(ratio - judged.case.ratio) > SAME_RATIO * max(ratio, judged.case.ratio):
