@@ -44,18 +44,19 @@ def write_run(
     grid: GridSpec | None = None,
     detection_limit: float = 0.0,
     notes: Sequence[str] = (),
+    segmenter: tuple[str, str] = ("threshold", "1"),
 ) -> Path:
     """Write a finished run; with `volumes` each case has a prepared volume."""
     folder.mkdir(parents=True)
     cut_offs, grid = cut_offs or CutOffs(), grid or GridSpec(SHAPE_KJI, SPACING_XYZ)
-    segmenter = {"name": "threshold", "version": "1", "cut_offs": vars(cut_offs)}
-    segmenter["detection_limit"] = detection_limit
+    name, version = segmenter
+    made_by = {"name": name, "version": version, "cut_offs": vars(cut_offs), "detection_limit": detection_limit}
     card = {
         "schema": 1,
         "software": {"torch": "2.13.0", "numpy": "2.4.6"},
         "cohort_sha256": "ab" * 32,
         "grid": {"shape_kji": grid.shape_kji, "spacing_xyz": grid.spacing_xyz},
-        "segmenter": segmenter,
+        "segmenter": made_by,
         "models": list(MODELS),
         "folds": folds,
         "notes": list(notes),

@@ -119,7 +119,7 @@ def percent(ratio: float) -> str:
 
 def ratio_with_stratum(ratio: float, segmenter: SegmenterCard) -> str:
     """A ratio with its group of Table III and the limits that decide it, such as ``0.0138, medium (cut-offs ...)``."""
-    limits = ", ".join(f"{limit:g}" for limit in dataclasses.astuple(segmenter.cut_offs))
+    limits = ", ".join(f"{limit:.3g}" for limit in dataclasses.astuple(segmenter.cut_offs))
     return f"{ratio:.4f}, {segmenter.cut_offs.stratum(ratio)} (cut-offs {limits})"
 
 

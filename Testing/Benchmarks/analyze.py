@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from DualSamplingCOVIDLib.bundle import Member, save_bundle
-from DualSamplingCOVIDLib.diagnosis import BundleCard, CutOffs, SegmenterCard
+from DualSamplingCOVIDLib.diagnosis import BundleCard
 from DualSamplingCOVIDLib.network.resnet import ResNet34
 from DualSamplingCOVIDLib.preprocessing import GridSpec
+from DualSamplingCOVIDLib.segmentation import DEFAULT, segmenter
 
 MEMBERS = (("attention-us", "US", "attention"), ("attention-ss", "SS", "attention"), ("baseline-us", "US", "baseline"))
 
@@ -30,7 +31,7 @@ def main() -> None:
         members = [Member(name, s, kind, None, 64, f"{name}.safetensors", "") for name, s, kind in MEMBERS]
         networks = [(member, ResNet34(member.width).state_dict()) for member in members]
         card = BundleCard("full-width", "0", "nothing (random weights)", "benchmark", "")
-        save_bundle(bundle, networks, card, GridSpec(), SegmenterCard("threshold", "1", CutOffs(), 0.001), {})
+        save_bundle(bundle, networks, card, GridSpec(), segmenter(DEFAULT).card, {})
         command = [sys.executable, "-m", "DualSamplingCOVIDLib", "analyze", str(ct), "--progress", "none"]
         start = time.perf_counter()
         subprocess.run([*command, "--bundle", str(bundle), "--output", str(output)], check=True)

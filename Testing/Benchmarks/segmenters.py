@@ -31,7 +31,8 @@ from DualSamplingCOVIDLib.diagnosis import Segmentation, volume_ml
 from DualSamplingCOVIDLib.evaluation import robustness
 from DualSamplingCOVIDLib.evaluation import segmentation as figures
 from DualSamplingCOVIDLib.phantom import NORMAL, PlannedCase, cohort_plan, make_phantom
-from DualSamplingCOVIDLib.segmentation import Segmenter, segmenter
+from DualSamplingCOVIDLib.phantom.variety import WITH_HILA
+from DualSamplingCOVIDLib.segmentation import DEFAULT, Segmenter, segmenter
 
 COVID_CASE, CAP_CASE, NORMAL_CASE = "covid-P001", "cap-cap002", "normal-normal001"
 KINDS = {
@@ -190,7 +191,7 @@ def _one_thread() -> None:
 
 def _phantom(case: PlannedCase, names: tuple[str, ...]) -> dict[str, tuple[str, figures.CaseFigures]]:
     """Make one phantom and measure every segmenter on it."""
-    made = make_phantom(case.seed, case.label, ratio=case.ratio)
+    made = make_phantom(case.seed, case.label, ratio=case.ratio, variety=WITH_HILA)
     lungs = sitk.Or(made.right_lung, made.left_lung)
     kinds = getattr(made, "kinds", None)
     found = {name: load(name).segment(made.ct) for name in names}
@@ -384,7 +385,7 @@ def _plain(value: Any) -> Any:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is asked for, and print it section by section."""
     options = _options(arguments)
-    names, data = options.segmenters or ["threshold"], Data(options.data)
+    names, data = options.segmenters or [DEFAULT], Data(options.data)
     results = {}
     for section in (name for name in SECTIONS if name in options.only.split(",")):
         results[section] = SECTIONS[section](names, data, options)

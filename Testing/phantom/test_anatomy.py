@@ -9,11 +9,11 @@ import SimpleITK as sitk
 from DualSamplingCOVIDLib.phantom import NORMAL, make_phantom, vessels
 from DualSamplingCOVIDLib.phantom.anatomy import Chest, draw_body, shape_chest
 from DualSamplingCOVIDLib.phantom.extent import draw_extent
-from DualSamplingCOVIDLib.phantom.fields import Grid
+from DualSamplingCOVIDLib.phantom.fields import Grid, capsule
 from DualSamplingCOVIDLib.phantom.mediastinum import draw_blood, paint_mediastinum
 from DualSamplingCOVIDLib.phantom.parenchyma import paint_parenchyma
 from DualSamplingCOVIDLib.phantom.tissue import paint_healthy
-from DualSamplingCOVIDLib.phantom.variety import FULL, Variety
+from DualSamplingCOVIDLib.phantom.variety import FULL, TAUGHT, WITH_HILA, Variety
 from DualSamplingCOVIDLib.phantom.vessels import Stem, grow_tree
 
 COARSE = (6.0, 6.0, 6.0)
@@ -120,6 +120,36 @@ def test_gas_under_the_diaphragm_and_air_round_the_body_are_not_lung():
         assert 1200 < chest.lungs.sum() * 0.216 < 8000
     assert gas > 50
     assert air > 5000
+
+
+def test_hilar_vessels_are_blood_beside_the_bronchi_and_no_lung_covers_them():
+    radii = []
+    for seed in range(6):
+        plan = draw_body(1.0, 20.0, np.random.default_rng([seed, 2]))
+        centre = (plan.hilum(1) + plan.hilum(-1)) / 2
+        grid = Grid.between(
+            tuple(centre - np.array([75, 45, 60])), tuple(centre + np.array([75, 45, 45])), (2.5, 2.5, 2.5)
+        )
+        chest = shape_chest(plan, grid, np.random.default_rng(seed))
+        hu = healthy(chest, seed, PLAIN)
+        inside = np.zeros(grid.shape, bool)
+        for points, widths in plan.hilar_vessels():
+            for part in zip(points[:-1], points[1:], widths[:-1], widths[1:], strict=True):
+                inside |= capsule(plan.body_axes(grid), *part) > 3
+        assert inside.sum() > 200 and not np.any(chest.lungs & inside)
+        assert np.mean(hu[inside] > 0) > 0.9 and np.median(hu[inside]) > 25
+        bare = shape_chest(dataclasses.replace(plan, hilar=0.0), grid, np.random.default_rng(seed))
+        assert bare.lungs[inside].mean() > 0.1
+        radii.append(plan.hilar)
+    assert 6 <= min(radii) < max(radii) <= 11.5
+
+
+def test_hila_come_with_the_variety_that_segmenters_learn_from():
+    def lungs(variety: Variety) -> int:
+        made = make_phantom(3, NORMAL, spacing_mm=(4.0, 4.0, 4.0), variety=variety)
+        return int(sitk.GetArrayFromImage(sitk.Or(made.right_lung, made.left_lung)).sum())
+
+    assert lungs(FULL) > lungs(WITH_HILA) == lungs(TAUGHT)
 
 
 def test_fields_of_view_differ_and_hold_the_lungs_but_for_a_few():

@@ -93,9 +93,45 @@ def test_air_that_the_coarse_network_does_not_share_is_no_lung() -> None:
 
 def test_gas_that_opens_into_the_lung_is_cut_off_near_it() -> None:
     hu = a_chest()
-    hu[1:12, 20:40, 20:35] = -850
+    hu[1:12, 20:40, 20:35] = -930
     found = find(hu, NoBowel(), Densities())  # type: ignore[arg-type]
     assert not (found.right[:2] >= 0.5).any() and (found.right[14:50, 16:46, 10:14] >= 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "density", "found"),
+    [(20, 4, 100, True), (20, 4, 360, False), (20, 4, -70, False), (20, 2, 100, False), (22, 4, 100, False)],
+    ids=["a recess", "fat", "gas", "a rim", "elsewhere"],
+)
+def test_a_recess_that_no_network_saw_is_lung_by_its_density(start: int, size: int, density: int, found: bool) -> None:
+    """Recesses of 10.2 ml or 5.1 ml, below the lung; the body is 890 HU denser than lung."""
+    lungs, there = np.zeros((30, 24, 24), bool), np.full((30, 24, 24), 890, np.float32)
+    lungs[:20, 2:22, 2:22] = True
+    recess = (slice(start, start + size), slice(3, 21), slice(3, 21))
+    there[lungs], there[recess] = 0, density
+    assert vbnet._recesses(lungs, there).sum() == found * there[recess].size
+
+
+def test_a_speck_beside_the_lung_is_no_recess() -> None:
+    lungs, there = np.zeros((30, 24, 24), bool), np.full((30, 24, 24), 890, np.float32)
+    lungs[:20] = True
+    there[:20], there[20:26, 4:10, 4:10] = 0, 100
+    assert not vbnet._recesses(lungs, there).any()  # 1.7 ml
+
+
+@pytest.mark.parametrize(
+    ("length", "width", "outside"), [(30, 4, True), (18, 4, False), (30, 2, False)], ids=["airway", "bulla", "speck"]
+)
+def test_gas_that_lies_mostly_outside_the_lungs_is_none(length: int, width: int, outside: bool) -> None:
+    """Tubes from the tenth slice of the lungs up; the lungs end at the twentieth."""
+    lungs, there = np.zeros((50, 24, 24), bool), np.full((50, 24, 24), 890, np.float32)
+    lungs[:20], there[:20] = True, 0
+    tube = (slice(10, 10 + length), slice(8, 8 + width), slice(8, 8 + width))
+    there[tube] = -120
+    gas = vbnet._gas_outside(lungs, there)
+    assert gas.sum() == outside * there[tube].size and gas[tube].all() == outside
+    kept = vbnet._lungs(np.where(lungs, 0.9, 0.1).astype(np.float32), np.zeros(there.shape, np.float32), lungs, there)
+    assert kept[12:18, 8:10, 8:10].any() != outside and kept[:8].all()
 
 
 @pytest.mark.parametrize(("depth", "kept"), [(12, False), (20, True)])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..training.segmentation.recipe import Recipe
     from ..training.segmentation.teach import Taught
 
-LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "anywhere", "acquisition")
+LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "hila", "anywhere", "acquisition")
 MARKS = (METADATA, "coarse.safetensors")
 
 

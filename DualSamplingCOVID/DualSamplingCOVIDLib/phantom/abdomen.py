@@ -65,10 +65,10 @@ def _paint_stomach(hu: Floats, chest: Chest, below: Floats, rng: np.random.Gener
 def _paint_bowel(hu: Floats, chest: Chest, below: Floats, rng: np.random.Generator) -> None:
     """Colon flexures that touch the diaphragm, more often the left, and loops of bowel further down."""
     plan = chest.plan
-    for side, chance in ((1, 0.5), (-1, 0.12)):
+    for side, chance in ((1, 0.65), (-1, 0.15)):
         if rng.random() < chance:
-            radius = float(rng.uniform(10, 26))
-            x = side * rng.uniform(0.35, 0.8) * plan.half_width
+            radius = float(rng.uniform(10, 28))
+            x = side * rng.uniform(0.35, 0.92) * plan.half_width
             y = float(rng.uniform(-0.6, 0.2)) * plan.half_depth
             top = np.array([x, y, float(plan.dome_z(x, y)) - radius - rng.uniform(2, 10)])
             turn = rng.uniform(-0.6, 0.6)
@@ -97,9 +97,9 @@ def _paint_loop(
     limit = below[view.box]
     blend(hu[view.box], 35.0, coverage(inside + np.float32(rng.uniform(1.5, 4)), 2.0) * limit)
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.4:
         value: float | Floats = AIR
-    elif kind < 0.8:
+    elif kind < 0.85:
         value = np.clip(-150 + 330 * smooth_field(view.grid, 5.0, rng), -900, 60)
     else:
         value = float(rng.uniform(0, 200))

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .fields import Floats, Grid, smooth_field
+from .fields import Floats, Grid, capsule, smooth_field
 
 Masks = NDArray[np.bool_]
+
+HILAR_REACH_MM = 25.0
+"""So far from a hilar vessel its distance is measured."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class BodyPlan:
     """One person's proportions in mm. The chest's axis is x = y = 0; z = 0 is the costophrenic recess.
 
     `taper` is how late the chest narrows to its apex; `pose_deg` how the body lies on the table (about x, y and z);
-    `scoliosis` the spine's sideways swing (mm) and its phase; `kyphosis` how far (mm) apex and recess lie forward.
+    `scoliosis` the spine's sideways swing (mm) and its phase; `kyphosis` how far (mm) apex and recess lie forward;
+    `hilar` is the radius of the widest artery at the right hilum, 0 where the hila are bare.
     """
 
     half_width: float
@@ -39,6 +43,7 @@ class BodyPlan:
     pose_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scoliosis: tuple[float, float] = (0.0, 0.0)
     kyphosis: float = 0.0
+    hilar: float = 0.0
 
     @property
     def carina_z(self) -> float:
@@ -53,6 +58,22 @@ class BodyPlan:
     def hilum(self, side: int) -> NDArray[np.float64]:
         """Where vessels enter the lung on this side (-1 right, +1 left), (x, y, z) in mm."""
         return np.array([side * (self.mediastinum + 8.0), 6.0, self.carina_z - 24.0 + 5.0 * side])
+
+    def hilar_vessels(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return the vessels beside the mediastinum that no lung covers: positions (N, 3) and radii (N,) in mm of each.
+
+        On either side an artery, and a vein before it. The arteries run down beside the bronchi, the right one from
+        before its main bronchus, the left one, higher and wider, from above it.
+        """
+        vessels = []
+        for side, wide in ((-1, self.hilar), (1, 1.2 * self.hilar)):
+            down = [(10 + 0.85 * wide, -4, -17), (8 + 0.6 * wide, 12, -38)]
+            before, above = [(0.4 * wide, -6 - 0.8 * wide, -4)], [(0.4 * wide, 0, 4 + wide), (10 + 0.7 * wide, -6, 6)]
+            artery = np.array((before if side < 0 else above) + down) * [side, 1, 1]
+            vein = np.array([(1.2 * wide, -8 - 1.1 * wide, 3), (-8, -8, -22)]) * [side, 1, 1]
+            vessels.append((self.hilum(side) + artery, wide * np.linspace(1.0, 0.6, len(artery))))
+            vessels.append((self.hilum(side) + vein, wide * np.array([0.6, 0.75])))
+        return vessels if self.hilar else []
 
     @property
     def rotation(self) -> NDArray[np.float64]:
@@ -149,6 +170,7 @@ def draw_body(body_scale: float, fat_mm: float, rng: np.random.Generator) -> Bod
         pose_deg=tuple(np.clip(tilted * 7 * rng.standard_normal(3), -12, 12).tolist()),
         scoliosis=(float(rng.uniform(-12, 12)) if rng.random() < 0.2 else 0.0, float(rng.uniform(0, 6.3))),
         kyphosis=float(rng.uniform(10, 70)) if rng.random() < 0.25 else 0.0,
+        hilar=body_scale * float(rng.spawn(1)[0].uniform(6.0, 11.5)),
     )
 
 
@@ -199,6 +221,14 @@ def shape_chest(plan: BodyPlan, grid: Grid, rng: np.random.Generator, seen: Mask
     middle = plan.box(grid, (-75, -300, -600), (75, 300, 900))
     narrow = _mediastinum_distance(plan, x[middle], body[1][middle], body[2][middle])
     depth[middle] = np.minimum(depth[middle], narrow)
+    vessels = plan.hilar_vessels()
+    fat = np.float32(rng.spawn(1)[0].uniform(0.0, 3.0)) if vessels else 0
+    for points, radii in vessels:
+        for start, end, first, last in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True):
+            reach = max(first, last) + HILAR_REACH_MM
+            near = plan.box(grid, np.minimum(start, end) - reach, np.maximum(start, end) + reach)
+            within = capsule((body[0][near], body[1][near], body[2][near]), start, end, first, last)
+            depth[near] = np.minimum(depth[near], -within - fat)
     inside = depth > 0
     if seen is not None:
         inside &= seen

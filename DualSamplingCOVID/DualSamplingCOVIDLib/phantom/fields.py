@@ -84,3 +84,20 @@ def coverage(signed_mm: Floats, voxel_mm: float) -> Floats:
 def blend(image: Floats, value: float | Floats, share: Floats) -> None:
     """Mix `value` (HU) into the image in place, in proportion to `share` (0..1)."""
     image += (value - image) * share
+
+
+def capsule(
+    voxels: tuple[Floats, Floats, Floats],
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    first: float,
+    last: float,
+) -> Floats:
+    """Return how far (mm) voxels (x, y, z) lie below the surface of a tube whose radius goes from `first` to `last`."""
+    axis = end - start
+    length2 = max(float(axis @ axis), 1e-6)
+    offset = [c - np.float32(s) for c, s in zip(voxels, start, strict=True)]
+    along = sum((o * np.float32(a / length2) for o, a in zip(offset, axis, strict=True)), np.float32(0))
+    along = np.clip(along, 0, 1)
+    square = sum(((o - along * np.float32(a)) ** 2 for o, a in zip(offset, axis, strict=True)), np.float32(0))
+    return np.asarray(np.float32(first) + along * np.float32(last - first) - np.sqrt(square), np.float32)

@@ -68,6 +68,8 @@ def make_phantom(
         raise ValueError(f"ratio must lie between 0 and 1, got {ratio}")
     nuisances = draw_nuisances(seed)
     plan = draw_body(nuisances.body_scale, nuisances.fat_mm, np.random.default_rng([seed, 2]))
+    if not variety.hila:
+        plan = dataclasses.replace(plan, hilar=0.0)
     stream = np.random.default_rng([seed, 3])
     view = draw_extent(plan, spacing_mm or nuisances.spacing_mm, max_size, stream, variety)
     grid, seen = view.grid, view.seen

@@ -73,7 +73,7 @@ def _paint_vessels(hu: Floats, chest: Chest, inside: Floats, blood: float, rng: 
         ([(12, 0.02 * d, arch), (22, 0.05 * d, arch + 35), (60, 0.02 * d, top + 5)], 5),
         ([(-22, -0.1 * d, -120), (-22, -0.12 * d, 20), (-16, -0.1 * d, plan.heart[2])], 11),
     )
-    for points, radii in paths:
+    for points, radii in (*paths, *plan.hilar_vessels()):
         paint_path(hu, chest, points, radii, blood * float(rng.uniform(0.85, 1.05)), inside)
     if rng.random() < 0.3:
         _paint_calcium(hu, chest, np.array(aorta[4:8]), rng)

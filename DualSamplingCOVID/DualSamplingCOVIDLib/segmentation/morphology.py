@@ -1,4 +1,4 @@
-"""Ball-shaped morphology in mm on working-grid masks [k, j, i], by exact distance maps."""
+"""Morphology on working-grid masks [k, j, i]: balls in mm by exact distance maps, cubes of 3 voxels by shifts."""
 
 from __future__ import annotations
 
@@ -46,6 +46,35 @@ def closed(mask: BoolArray, radius_mm: float) -> BoolArray:
     return closed[margin:-margin, margin:-margin, margin:-margin] | mask
 
 
+def with_neighbours(mask: BoolArray) -> BoolArray:
+    """The mask and the voxels that share a face with it."""
+    wider = mask.copy()
+    for axis in range(mask.ndim):
+        _widen(mask, wider, axis)
+    return wider
+
+
+def grown_by_cube(mask: BoolArray) -> BoolArray:
+    """Dilate by a cube of 3 x 3 x 3 voxels."""
+    for axis in range(mask.ndim):
+        wider = mask.copy()
+        _widen(mask, wider, axis)
+        mask = wider
+    return mask
+
+
+def opened_by_cube(mask: BoolArray) -> BoolArray:
+    """Open by a cube of 3 x 3 x 3 voxels; beyond the array counts as inside."""
+    return grown_by_cube(~grown_by_cube(~mask))
+
+
+def _widen(mask: BoolArray, wider: BoolArray, axis: int) -> None:
+    """Add to `wider` the neighbours of the mask along an axis."""
+    mask, wider = np.moveaxis(mask, axis, 0), np.moveaxis(wider, axis, 0)
+    wider[1:] |= mask[:-1]
+    wider[:-1] |= mask[1:]
+
+
 def filled(mask: BoolArray) -> BoolArray:
     """Fill the holes that no path of face neighbours leads out of."""
     whole = sitk.BinaryFillhole(sitk.GetImageFromArray(mask.astype(np.uint8)))
@@ -62,11 +91,13 @@ def largest(mask: BoolArray) -> BoolArray:
     return labels == int(sizes.argmax())
 
 
-def connected(mask: BoolArray, seed: BoolArray) -> BoolArray:
-    """The components of the mask that hold a seed voxel."""
+def connected(mask: BoolArray, seed: BoolArray, least_ml: float = 0.0) -> BoolArray:
+    """The components of the mask that hold a seed voxel, of at least this volume (ml)."""
     labels, count = ndimage.label(mask)
     keep = np.zeros(count + 1, bool)
-    keep[np.unique(labels[seed])] = True
+    keep[labels[seed]] = True
+    if least_ml:
+        keep &= np.bincount(labels.ravel(), minlength=count + 1) * VOXEL_ML >= least_ml
     keep[0] = False
     return keep[labels]
 

@@ -18,7 +18,17 @@ from ..diagnosis import Segmentation, SegmenterCard
 from ..errors import BundleError, ResourceError
 from ..progress import Progress, silent
 from . import trained, working_grid
-from .morphology import VOXEL_ML, box, connected, filled, grown, larger_than
+from .morphology import (
+    VOXEL_ML,
+    box,
+    connected,
+    filled,
+    grown,
+    grown_by_cube,
+    larger_than,
+    opened_by_cube,
+    with_neighbours,
+)
 from .working_grid import AIR_HU, BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -35,6 +45,9 @@ LEAST_LUNG_ML, LEAST_LUNG_SHARE = 30.0, 0.08
 REACH_MM = 12.0
 """How far the fine lungs may leave the coarse ones: gas in the bowel lies behind a thin wall."""
 LEAST_PART_ML = 1.0
+THINNEST, DENSEST = -60.0, 350.0
+"""Lung is so many HU denser than this patient's healthy lung; what is thinner is gas, or emphysema."""
+LEAST_RECESS_ML, LEAST_GAS_ML = 2.0, 1.0
 LEAST_INFECTION_ML = 0.05
 SURE = 0.7
 """Infection is kept where its component reaches this probability."""
@@ -172,7 +185,8 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             raise
         raise ResourceError("memory ran out while lungs and infection were sought") from None
     progress("segmenting lungs and infection", 0.7)
-    lungs = _lungs(answer[0], answer[1], sure[part])
+    density = hu[part] - np.float32(chest.healthy_hu)
+    lungs = _lungs(answer[0], answer[1], sure[part], density)
     is_right = rightness[part] >= 0
     found.right[part] = np.where(lungs & is_right, answer[0], 0)
     found.left[part] = np.where(lungs & ~is_right, answer[0], 0)
@@ -234,17 +248,38 @@ def _asked(network: VBNet, image: Tensor, shape: torch.Size) -> Tensor:
     return answer
 
 
-def _lungs(probability: FloatArray, infection: FloatArray, coarse: BoolArray) -> BoolArray:
+def _lungs(probability: FloatArray, infection: FloatArray, coarse: BoolArray, density: FloatArray) -> BoolArray:
     """The fine lungs' components that the coarse lungs share, holes filled, and a rim for the edge between voxels.
 
     What the coarse network counts as lung and the fine one as infection is lung too: dense consolidation looks like
-    the chest wall from near.
+    the chest wall from near. `density` is in HU above healthy lung. `probability` is put right where it was not heeded.
     """
-    probability[:] = np.where(coarse, np.maximum(probability, infection), probability)
+    np.copyto(probability, np.maximum(probability, infection), where=coarse)
     inside = larger_than((probability > 0.5) & grown(coarse, REACH_MM), LEAST_PART_ML)
-    kept = filled(connected(inside, coarse & inside))
+    kept = connected(inside, coarse & inside)
+    gas = _gas_outside(kept, density)
+    kept = filled(kept & ~gas | _recesses(kept, density))
     probability[kept & ~inside] = 1.0
-    return np.asarray(ndimage.binary_dilation(kept) & ~(inside & ~kept))
+    return np.asarray(with_neighbours(kept) & ~((inside | gas) & ~kept))
+
+
+def _recesses(lungs: BoolArray, density: FloatArray) -> BoolArray:
+    """Lung by its density, three voxels wide and touching the lungs: recesses that both networks overlooked."""
+    tissue = (density > THINNEST) & (density < DENSEST) & ~lungs
+    return connected(opened_by_cube(tissue), with_neighbours(lungs), LEAST_RECESS_ML)
+
+
+def _gas_outside(lungs: BoolArray, density: FloatArray) -> BoolArray:
+    """Gas of which most lies outside the lungs: the airways, and bowel that opens into them."""
+    gas = density <= THINNEST
+    labels, count = ndimage.label(gas)
+    if not count:
+        return gas
+    whole = np.bincount(labels.ravel(), minlength=count + 1)
+    inside = np.bincount(labels[lungs & gas], minlength=count + 1)
+    outside = (whole > 2 * inside) & (whole * VOXEL_ML >= LEAST_GAS_ML)
+    outside[0] = False
+    return outside[labels]
 
 
 def _infection(probability: FloatArray, lungs: BoolArray, from_afar: FloatArray) -> FloatArray:
@@ -263,5 +298,5 @@ def _infection(probability: FloatArray, lungs: BoolArray, from_afar: FloatArray)
     )
     good = (size * VOXEL_ML >= LEAST_INFECTION_ML) & (sure > 0) & (inside >= LEAST_SHARE_IN_LUNG * size)
     kept = good[labels]
-    near = ndimage.binary_dilation(kept, np.ones((3, 3, 3))) & ~(candidates & ~kept)
+    near = grown_by_cube(kept) & ~(candidates & ~kept)
     return np.where(near, probability, np.float32(0))

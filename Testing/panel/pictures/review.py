@@ -28,10 +28,10 @@ def makeRun(folder: Path, ct: Path) -> Path:
     """Write a run of made cases, one of which is the CT, with what the bundle's networks answer for it."""
     bundle = load_bundle(resources.path("Bundles/phantom-demo"))
     analysed = folder / "analysed"
-    arguments = ["analyze", str(ct), "--output", str(analysed), "--segmenter", "threshold", "--device", "cpu"]
+    arguments = ["analyze", str(ct), "--output", str(analysed), "--device", "cpu"]
     assert command_line([*arguments, "--write", "masks,maps", "--progress", "none"]) == 0
     found = load(analysed)
-    cut_offs = found.segmentation.segmenter.cut_offs
+    card = found.segmentation.segmenter
     made = scans_of(44, FOLDS, test_patients=8, seed=5, most_scans=1)
     kinds = {True: "covid", False: "cap"}
     scans = [
@@ -44,8 +44,9 @@ def makeRun(folder: Path, ct: Path) -> Path:
     def logit(fold: int, model: str, scan: Scan) -> float:
         return answers[model] if scan.case_id == CASE else others(fold, model, scan)
 
-    run = write_run(folder / "run", scans, logit, FOLDS, cut_offs=cut_offs, grid=bundle.grid)
-    spec = {"grid_shape": bundle.grid.shape_kji, "grid_spacing": bundle.grid.spacing_xyz}
+    made_by = (card.name, card.version)
+    run = write_run(folder / "run", scans, logit, FOLDS, cut_offs=card.cut_offs, grid=bundle.grid, segmenter=made_by)
+    spec = {"grid_shape": bundle.grid.shape_kji, "grid_spacing": bundle.grid.spacing_xyz, "segmenter": card.name}
     config = Config().changed(folds=FOLDS, width=bundle.members[0].width, **spec)
     (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     for fold in range(FOLDS):

@@ -42,17 +42,17 @@ class Recipe:
     phantoms: int
     coarse: Stage
     fine: Stage
-    calibration: int = 90
+    calibration: int = 300
     seed: int = 2020
     variety: Variety = TAUGHT
     acquisition: bool = True
     backgrounds: tuple[str, ...] = ()
-    edition: int = 2
+    edition: int = 3
 
 
 RECIPES = {
     "cpu": Recipe(632, Stage(8, COARSE_SIDE, 2, 800), Stage(8, 48, 4, 5000)),
-    "gpu": Recipe(2000, Stage(8, COARSE_SIDE, 8, 1000), Stage(8, 64, 8, 20000), calibration=300),
+    "gpu": Recipe(2000, Stage(8, COARSE_SIDE, 8, 1000), Stage(8, 64, 8, 20000)),
     "study": Recipe(160, Stage(8, COARSE_SIDE, 2, 120), Stage(8, 48, 4, 500), calibration=30),
     "trial": Recipe(8, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), calibration=9),
 }
