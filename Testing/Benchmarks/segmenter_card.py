@@ -39,19 +39,19 @@ PHANTOMS = {
     f"{BELOW}, pooled": f"{BELOW}, all voxels together",
     f"{BELOW}, mean of cases": f"{BELOW}, mean of cases",
     **{f"sensitivity for {kind}, pooled": f"sensitivity: {kind}" for kind in KINDS.values()},
-    "normals: ratio, largest": "normal lungs: largest infection ratio",
+    "normals: ratio, worst": "normal lungs: largest infection ratio",
 }
 SPEED = {"seconds": "seconds", "peak MB": "peak memory, MB"}
 
 CARD = """# {name}
 
 Right lung, left lung and pneumonia infection on chest CT: VB-Net, a coarse network on 6 mm voxels and a fine one on
-2 mm voxels. Version `{version}`, under the licence {license}. {intended_use}.
+2 mm voxels. Version `{version}`, under the licence {license}. {intended_use}
 
 **What it learned from:** {learned_from}.
 No CT of a patient was used to fit or to calibrate anything. The five real CTs below were looked at while the phantoms,
-the number of steps, the least probabilities and the rule that infection must be lung from afar were chosen: their
-figures are those of a development set.
+the number of steps, the least probabilities and the rules (infection must be lung from afar; recesses are lung by their
+density; gas outside the lungs is none) were chosen: their figures are those of a development set.
 
 ## On real CTs
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from DualSamplingCOVIDLib import segmentation
+from DualSamplingCOVIDLib.diagnosis import CutOffs, SegmenterCard
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.segmentation import CHOICES, segmenter
 from DualSamplingCOVIDLib.segmentation.networks import Labels, NetworkSegmenter
@@ -48,6 +53,47 @@ def test_every_choice_is_named_to_who_asks_for_another() -> None:
 def test_thresholds_take_no_argument() -> None:
     with pytest.raises(InputError, match=r"threshold takes no argument, got '0\.5'"):
         segmenter("threshold:0.5")
+
+
+@pytest.mark.parametrize(("missing", "expected"), [("", "vbnet"), ("torch", "threshold"), ("safetensors", "threshold")])
+def test_the_default_is_vbnet_where_its_packages_are_and_thresholds_elsewhere(missing: str, expected: str) -> None:
+    code = "import sys; sys.modules.update({name: None for name in sys.argv[1:]}); "
+    code += "from DualSamplingCOVIDLib.segmentation import DEFAULT; print(DEFAULT)"
+    arguments = [sys.executable, "-c", code, *([missing] if missing else [])]
+    assert subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip() == expected
+
+
+def test_a_folder_that_an_uninstalled_package_left_is_none(tmp_path, monkeypatch) -> None:
+    (tmp_path / "leftover").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not segmentation._installed("leftover") and segmentation._installed("numpy")
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "limit"),
+    [({"right lung": 1, "left lung": 2, "infection": 3}, [], 0.005), ({"infection": 3}, ["default"], 0.0123)],
+)
+def test_a_network_that_finds_all_does_without_the_default_and_its_limit(
+    labels: dict[str, int], asked: list[str], limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Foreign(_Drawn):
+        def __init__(self, argument: str | None, device: str) -> None: ...
+
+    Foreign.labels = Labels.named(labels)
+    wanted: list[str] = []
+
+    class Default:
+        card = SegmenterCard("default", "1", CutOffs(0.002, 0.02, 0.2), 0.0123)
+
+        def __init__(self, folder: object, device: str) -> None:
+            wanted.append(self.card.name)
+
+    monkeypatch.setitem(segmentation._NETWORKS, "foreign", Foreign)
+    monkeypatch.setattr(segmentation, "DEFAULT", "vbnet")
+    monkeypatch.setattr(segmentation, "VBNetSegmenter", Default)
+    card = segmenter("foreign").card
+    assert wanted == asked and card.detection_limit == limit
+    assert card.cut_offs == (Default.card.cut_offs if asked else CutOffs())
 
 
 class _Drawn:

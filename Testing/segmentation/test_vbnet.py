@@ -98,40 +98,85 @@ def test_gas_that_opens_into_the_lung_is_cut_off_near_it() -> None:
     assert not (found.right[:2] >= 0.5).any() and (found.right[14:50, 16:46, 10:14] >= 0.5).all()
 
 
+def _made_lungs(hu: np.ndarray, lungs: np.ndarray, healthy_hu: float, coarse: np.ndarray | None = None) -> np.ndarray:
+    """Return what `_lungs` makes of lungs that the fine network is sure of, less the rim."""
+    level = np.where(lungs, 0.9, 0.1).astype(np.float32)
+    nothing = np.zeros(hu.shape, np.float32)
+    made = vbnet._lungs(level, nothing, lungs if coarse is None else coarse, hu.astype(np.float32), healthy_hu)
+    return made & (level > 0.5)
+
+
 @pytest.mark.parametrize(
-    ("start", "size", "density", "found"),
-    [(20, 4, 100, True), (20, 4, 360, False), (20, 4, -70, False), (20, 2, 100, False), (22, 4, 100, False)],
-    ids=["a recess", "fat", "gas", "a rim", "elsewhere"],
+    ("start", "size", "recess_hu", "healthy_hu", "found"),
+    [
+        (20, 4, -750, -850, True),
+        (20, 4, -490, -850, False),
+        (20, 4, -930, -850, False),
+        (20, 2, -750, -850, False),
+        (22, 4, -750, -850, False),
+        (20, 4, -985, -930, False),
+        (20, 4, -500, -500, True),
+        (20, 4, -100, -400, False),
+    ],
+    ids=["recess", "denser", "thinner", "a rim", "elsewhere", "windpipe in inspiration", "white lung", "fat beside it"],
 )
-def test_a_recess_that_no_network_saw_is_lung_by_its_density(start: int, size: int, density: int, found: bool) -> None:
-    """Recesses of 10.2 ml or 5.1 ml, below the lung; the body is 890 HU denser than lung."""
-    lungs, there = np.zeros((30, 24, 24), bool), np.full((30, 24, 24), 890, np.float32)
+def test_a_recess_that_no_network_saw_is_lung_by_its_density(
+    start: int, size: int, recess_hu: int, healthy_hu: int, found: bool
+) -> None:
+    """Recesses of 10.2 ml or 5.1 ml below the lung."""
+    lungs, hu = np.zeros((30, 24, 24), bool), np.full((30, 24, 24), 40, np.float32)
     lungs[:20, 2:22, 2:22] = True
     recess = (slice(start, start + size), slice(3, 21), slice(3, 21))
-    there[lungs], there[recess] = 0, density
-    assert vbnet._recesses(lungs, there).sum() == found * there[recess].size
+    hu[lungs], hu[recess] = healthy_hu, recess_hu
+    made = _made_lungs(hu, lungs, healthy_hu)
+    assert made[recess].all() if found else not made[recess].any()
+    assert made[:19].sum() == lungs[:19].sum()
 
 
-def test_a_speck_beside_the_lung_is_no_recess() -> None:
-    lungs, there = np.zeros((30, 24, 24), bool), np.full((30, 24, 24), 890, np.float32)
-    lungs[:20] = True
-    there[:20], there[20:26, 4:10, 4:10] = 0, 100
-    assert not vbnet._recesses(lungs, there).any()  # 1.7 ml
+@pytest.mark.parametrize(("side", "slices", "found"), [(6, 6, False), (7, 6, True), (7, 30, True)])
+def test_a_recess_has_a_size_and_lies_near(side: int, slices: int, found: bool) -> None:
+    """Those of 1.7 ml and 2.4 ml; one that goes on for 60 mm ends 30 mm from the lungs."""
+    lungs, hu = np.zeros((60, 24, 24), bool), np.full((60, 24, 24), 40, np.float32)
+    lungs[:20], hu[:20], hu[20 : 20 + slices, 4 : 4 + side, 4 : 4 + side] = True, -850, -750
+    made = _made_lungs(hu, lungs, -850)
+    assert bool(made[20].any()) == found and not made[35:].any()
+    assert made[34].any() == (slices > 15)
+
+
+def _tube(length: int, width: int, start: int = 10) -> tuple[np.ndarray, np.ndarray, tuple[slice, ...]]:
+    """Lungs up to the twentieth slice, and gas in a tube that begins below that."""
+    lungs, hu = np.zeros((60, 24, 24), bool), np.full((60, 24, 24), 40, np.float32)
+    lungs[:20], hu[:20] = True, -850
+    tube = (slice(start, start + length), slice(8, 8 + width), slice(8, 8 + width))
+    hu[tube] = -990
+    return lungs, hu, tube
 
 
 @pytest.mark.parametrize(
-    ("length", "width", "outside"), [(30, 4, True), (18, 4, False), (30, 2, False)], ids=["airway", "bulla", "speck"]
+    ("length", "width", "start", "outside"),
+    [(30, 4, 10, True), (18, 4, 10, False), (45, 2, 10, False), (13, 3, 17, False)],
+    ids=["airway", "bulla", "small bronchus", "speck"],
 )
-def test_gas_that_lies_mostly_outside_the_lungs_is_none(length: int, width: int, outside: bool) -> None:
-    """Tubes from the tenth slice of the lungs up; the lungs end at the twentieth."""
-    lungs, there = np.zeros((50, 24, 24), bool), np.full((50, 24, 24), 890, np.float32)
-    lungs[:20], there[:20] = True, 0
-    tube = (slice(10, 10 + length), slice(8, 8 + width), slice(8, 8 + width))
-    there[tube] = -120
-    gas = vbnet._gas_outside(lungs, there)
-    assert gas.sum() == outside * there[tube].size and gas[tube].all() == outside
-    kept = vbnet._lungs(np.where(lungs, 0.9, 0.1).astype(np.float32), np.zeros(there.shape, np.float32), lungs, there)
-    assert kept[12:18, 8:10, 8:10].any() != outside and kept[:8].all()
+def test_gas_that_lies_mostly_outside_the_lungs_is_none(length: int, width: int, start: int, outside: bool) -> None:
+    lungs, hu, tube = _tube(length, width, start)
+    made = _made_lungs(hu, lungs, -850)
+    assert made[tube][: 18 - start].any() != outside and made[:8].all() and not made[22:].any()
+
+
+def test_a_bulla_that_the_coarse_network_shares_stays_although_the_fine_one_sees_less_than_half_of_it() -> None:
+    lungs, hu, tube = _tube(30, 8)
+    coarse = lungs.copy()
+    coarse[tube] = True
+    assert _made_lungs(hu, lungs, -850, coarse)[tube][:10].all()
+
+
+def test_emphysema_at_the_end_of_an_airway_stays() -> None:
+    """A small bronchus leads from the windpipe to it."""
+    lungs, hu, _ = _tube(30, 5)
+    lungs[:10, :, :6] = False
+    hu[2:9, 10:16, 18:22] = hu[8:12, 12:14, 12:20] = -990
+    made = _made_lungs(hu, lungs, -850)
+    assert made[2:8, 10:16, 18:22].all() and not made[12:19, 9:12, 9:12].any()
 
 
 @pytest.mark.parametrize(("depth", "kept"), [(12, False), (20, True)])

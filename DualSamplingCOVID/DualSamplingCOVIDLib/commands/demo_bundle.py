@@ -1,6 +1,6 @@
 """The recipe of Resources/Bundles/phantom-demo, run by `make bundle`; seeded from end to end.
 
-Phantoms are made, segmented by the default segmenter, and three slim networks learn from them. Cut-offs and
+Phantoms are made, segmented, and three slim networks learn from them. Cut-offs and
 detection limit are refitted for that segmenter, and phantoms that nothing has seen give the figures.
 """
 

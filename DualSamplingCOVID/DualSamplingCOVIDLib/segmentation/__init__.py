@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..diagnosis import SegmenterCard
@@ -40,9 +41,18 @@ _NETWORKS: dict[str, Callable[[str | None, str], LabelNetwork]] = {
     "nnunet": NNUNet,
     "monai": MonaiBundle,
 }
-"""Those of other packages, made of what stands behind the colon and a device; the default segmenter finds the rest."""
+"""Those of other packages, made of what stands behind the colon and a device; the default finds what they do not."""
 
-DEFAULT = "threshold"
+
+def _installed(package: str) -> bool:
+    try:
+        found = find_spec(package)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.origin is not None  # a folder that was left over has none
+
+
+DEFAULT = "vbnet" if _installed("torch") and _installed("safetensors") else "threshold"
 """Who segments where nobody says, and no bundle learned with another."""
 
 CHOICES = (
@@ -114,7 +124,10 @@ def segmenter(name: str, device: str = "auto") -> Segmenter:
     """
     kind, colon, argument = name.partition(":")
     if kind in _NETWORKS:
-        return NetworkSegmenter(_NETWORKS[kind](argument or None, device), segmenter(DEFAULT, device))
+        network = _NETWORKS[kind](argument or None, device)
+        # one that finds all is given the paper's cut-offs and a cautious limit, until they are refitted
+        whole = network.labels.finds_lungs and network.labels.infection
+        return NetworkSegmenter(network, ThresholdSegmenter() if whole else segmenter(DEFAULT, device))
     if kind == "vbnet":
         return VBNetSegmenter(Path(argument) if argument else None, device)
     if kind != "threshold":

@@ -95,7 +95,7 @@ class NetworkSegmenter:
 
     @property
     def card(self) -> SegmenterCard:
-        """Both names where both are needed; cut-offs and detection limit are the other's (nobody knows better ones)."""
+        """Both names where both are needed; cut-offs and detection limit are the other's: nobody knows better ones."""
         network, card = self._network, self._other.card
         if network.labels.finds_lungs and network.labels.infection:
             return replace(card, name=network.name, version=network.version)

@@ -22,8 +22,8 @@ from .morphology import (
     VOXEL_ML,
     box,
     connected,
+    distance,
     filled,
-    grown,
     grown_by_cube,
     larger_than,
     opened_by_cube,
@@ -45,12 +45,16 @@ LEAST_LUNG_ML, LEAST_LUNG_SHARE = 30.0, 0.08
 REACH_MM = 12.0
 """How far the fine lungs may leave the coarse ones: gas in the bowel lies behind a thin wall."""
 LEAST_PART_ML = 1.0
-THINNEST, DENSEST = -60.0, 350.0
-"""Lung is so many HU denser than this patient's healthy lung; what is thinner is gas, or emphysema."""
+RECESS_REACH_MM = 30.0
+"""How far a recess may lie from the coarse lungs that overlooked it."""
+THINNER, DENSER = 60.0, 350.0
+"""Gas is so many HU thinner than this patient's healthy lung, and a recess at most so many denser."""
+GAS_HU, FAT_HU = (-950.0, -850.0), -450.0
+"""Gas is thinner than the first of these and not denser than the second; denser than the last is no aerated lung."""
 LEAST_RECESS_ML, LEAST_GAS_ML = 2.0, 1.0
 LEAST_INFECTION_ML = 0.05
-SURE = 0.7
-"""Infection is kept where its component reaches this probability."""
+INFECTED, SURE = 0.27, 0.7
+"""Infection is more probable than the first; it is kept where its component reaches the second."""
 LUNG_FROM_AFAR, LEAST_SHARE_IN_LUNG = 0.7, 0.25
 """It is kept where at least this share of its component is lung to the coarse network, with this probability: from
 near, the vessels of the hilum and stool in the colon look like consolidation."""
@@ -102,7 +106,7 @@ class VBNetSegmenter:
         found = find(working_grid.array(grid), coarse, fine, progress)
         right, left = (working_grid.cut_on_ct(level, 0.5, grid, ct) for level in (found.right, found.left))
         left = sitk.And(left, sitk.Equal(right, 0))
-        infection = working_grid.cut_on_ct(found.infection, 0.5, grid, ct)
+        infection = working_grid.cut_on_ct(found.infection, INFECTED, grid, ct)
         infection = sitk.And(infection, sitk.Or(right, left))
         progress("segmenting lungs and infection", 1.0)
         return Segmentation(right, left, infection, self.card)
@@ -185,8 +189,7 @@ def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent
             raise
         raise ResourceError("memory ran out while lungs and infection were sought") from None
     progress("segmenting lungs and infection", 0.7)
-    density = hu[part] - np.float32(chest.healthy_hu)
-    lungs = _lungs(answer[0], answer[1], sure[part], density)
+    lungs = _lungs(answer[0], answer[1], sure[part], hu[part], chest.healthy_hu)
     is_right = rightness[part] >= 0
     found.right[part] = np.where(lungs & is_right, answer[0], 0)
     found.left[part] = np.where(lungs & ~is_right, answer[0], 0)
@@ -248,46 +251,51 @@ def _asked(network: VBNet, image: Tensor, shape: torch.Size) -> Tensor:
     return answer
 
 
-def _lungs(probability: FloatArray, infection: FloatArray, coarse: BoolArray, density: FloatArray) -> BoolArray:
+def _lungs(
+    probability: FloatArray, infection: FloatArray, coarse: BoolArray, hu: FloatArray, healthy_hu: float
+) -> BoolArray:
     """The fine lungs' components that the coarse lungs share, holes filled, and a rim for the edge between voxels.
 
     What the coarse network counts as lung and the fine one as infection is lung too: dense consolidation looks like
-    the chest wall from near. `density` is in HU above healthy lung. `probability` is put right where it was not heeded.
+    the chest wall from near. Densities decide what both networks overlook: gas outside the lungs, and recesses of them.
+    `probability` is put right where it was not heeded.
     """
     np.copyto(probability, np.maximum(probability, infection), where=coarse)
-    inside = larger_than((probability > 0.5) & grown(coarse, REACH_MM), LEAST_PART_ML)
-    kept = connected(inside, coarse & inside)
-    gas = _gas_outside(kept, density)
-    kept = filled(kept & ~gas | _recesses(kept, density))
+    away_mm = distance(coarse)
+    inside = larger_than((probability > 0.5) & (away_mm <= REACH_MM), LEAST_PART_ML)
+    gas_hu = float(np.clip(healthy_hu - THINNER, *GAS_HU))
+    kept = connected(inside, coarse)
+    gas = grown_by_cube(_gas_outside(hu < gas_hu, kept | coarse))
+    kept = connected(kept & ~gas, coarse, LEAST_PART_ML)
+    tissue = (hu > gas_hu) & (hu < min(healthy_hu + DENSER, FAT_HU)) & (away_mm <= RECESS_REACH_MM)
+    kept = filled(kept | _recesses(tissue, kept))
     probability[kept & ~inside] = 1.0
     return np.asarray(with_neighbours(kept) & ~((inside | gas) & ~kept))
 
 
-def _recesses(lungs: BoolArray, density: FloatArray) -> BoolArray:
-    """Lung by its density, three voxels wide and touching the lungs: recesses that both networks overlooked."""
-    tissue = (density > THINNEST) & (density < DENSEST) & ~lungs
-    return connected(opened_by_cube(tissue), with_neighbours(lungs), LEAST_RECESS_ML)
+def _recesses(tissue: BoolArray, lungs: BoolArray) -> BoolArray:
+    """What has the density of lung, is three voxels wide and touches the lungs."""
+    return connected(opened_by_cube(tissue & ~lungs), with_neighbours(lungs), LEAST_RECESS_ML)
 
 
-def _gas_outside(lungs: BoolArray, density: FloatArray) -> BoolArray:
-    """Gas of which most lies outside the lungs: the airways, and bowel that opens into them."""
-    gas = density <= THINNEST
-    labels, count = ndimage.label(gas)
-    if not count:
-        return gas
-    whole = np.bincount(labels.ravel(), minlength=count + 1)
-    inside = np.bincount(labels[lungs & gas], minlength=count + 1)
+def _gas_outside(gas: BoolArray, lungs: BoolArray) -> BoolArray:
+    """Gas three voxels wide of which most lies outside the lungs: the airways, and bowel that opens into them.
+
+    The small bronchi and what they lead to, emphysema for one, are not part of it.
+    """
+    labels, count = ndimage.label(opened_by_cube(gas))
+    whole, inside = (np.bincount(labels[where].ravel(), minlength=count + 1) for where in (slice(None), lungs))
     outside = (whole > 2 * inside) & (whole * VOXEL_ML >= LEAST_GAS_ML)
     outside[0] = False
     return outside[labels]
 
 
 def _infection(probability: FloatArray, lungs: BoolArray, from_afar: FloatArray) -> FloatArray:
-    """The probability where its component (above one half, in the lungs) is large and sure enough, else 0.
+    """The probability where its component (above `INFECTED`, in the lungs) is large and sure enough, else 0.
 
     Enough of it must be lung `from_afar` as well, by the coarse network's probability.
     """
-    candidates = (probability > 0.5) & lungs
+    candidates = (probability > INFECTED) & lungs
     labels, count = ndimage.label(candidates, np.ones((3, 3, 3)))
     if not count:
         return np.zeros_like(probability)

@@ -29,7 +29,7 @@ from ..segmentation import GivenMasks, Segmenter, folder_of, is_network, segment
 from ..storage import sha256, write_text
 from ..weights import METADATA
 
-PREPARATION = 3
+PREPARATION = 4
 """Goes up whenever the same CT and masks are made ready in another way; what was cached before is then not used."""
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 """What Windows leaves in a folder that was looked at; macOS and others leave files whose names begin with a dot."""
