@@ -21,6 +21,7 @@ from segmenters import Data, real_figures, say
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.commands import reporter
+from DualSamplingCOVIDLib.commands.train_segmenter import LEFT_OUT
 from DualSamplingCOVIDLib.network.vbnet import FINE_INPUTS, VBNet
 from DualSamplingCOVIDLib.segmentation import trained
 from DualSamplingCOVIDLib.segmentation.vbnet import SHIPPED
@@ -33,7 +34,6 @@ from DualSamplingCOVIDLib.training.segmentation.teach import GUIDES, claim, fit_
 
 SEEDS = (2020, 2021)
 EVERYTHING = "everything"
-LEFT_OUT = ("vessels", "distractors", "surroundings", "lesion_kinds", "faint", "hila", "anywhere", "acquisition")
 SHOWN = {
     "lung Dice, id001": "{:.3f}",
     "lung Dice, id002": "{:.3f}",

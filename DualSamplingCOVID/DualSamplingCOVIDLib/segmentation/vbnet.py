@@ -50,7 +50,7 @@ RECESS_REACH_MM = 30.0
 THINNER, DENSER = 60.0, 350.0
 """Gas is so many HU thinner than this patient's healthy lung, and a recess at most so many denser."""
 GAS_HU, FAT_HU = (-950.0, -850.0), -450.0
-"""Gas is thinner than the first of these and not denser than the second; denser than the last is no aerated lung."""
+"""The limit of gas is kept between the first two, whatever healthy lung is; denser than the last is no aerated lung."""
 LEAST_RECESS_ML, LEAST_GAS_ML = 2.0, 1.0
 LEAST_INFECTION_ML = 0.05
 INFECTED, SURE = 0.27, 0.7

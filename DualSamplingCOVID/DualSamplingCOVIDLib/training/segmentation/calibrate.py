@@ -19,8 +19,6 @@ from ...progress import Progress, silent
 from ...segmentation.vbnet import VBNetSegmenter
 
 NORMAL_SHARE = 2 / 3
-CASES = 300
-"""So many that a twentieth of the normals, which the detection limit is read from, is ten of them."""
 LEAST_LIMIT = 0.0005
 """No limit is lower: phantoms are made with infections from there on."""
 SEED = 77
@@ -36,7 +34,7 @@ class Measured(NamedTuple):
     infection: float
 
 
-def measure(folder: Path, cases: int = CASES, seed: int = SEED, progress: Progress = silent) -> list[Measured]:
+def measure(folder: Path, cases: int, seed: int = SEED, progress: Progress = silent) -> list[Measured]:
     """Segment held-out phantoms with the paper's mix of ratios, two thirds of them normal."""
     plan = cohort_plan(cases, seed, NORMAL_SHARE)
     return spread(partial(_measured, folder), plan, "segmenting held-out phantoms", progress)

@@ -33,10 +33,10 @@ class Stage:
 class Recipe:
     """Phantoms, seeds and both stages; the same recipe on the same machine gives the same weights.
 
-    `calibration` phantoms, never learned from, give cut-offs, detection limit and figures. `variety` and `acquisition`
-    (the scanner's variety on every patch) are switched off in parts by the study of what matters. `backgrounds` are
-    real CTs without disease that half of the phantoms are laid into. `edition` goes up whenever phantoms or fit change:
-    work that was begun before is then not gone on with.
+    `calibration` phantoms, never learned from, give cut-offs, figures and the detection limit (of 300, ten normal ones
+    lie above it). `variety` and `acquisition` (the scanner's variety on every patch) are switched off in parts by the
+    study of what matters. `backgrounds` are real CTs without disease that half of the phantoms are laid into. `edition`
+    goes up whenever phantoms or fit change: work that was begun before is then not gone on with.
     """
 
     phantoms: int
