@@ -106,6 +106,12 @@ def test_a_damaged_bundle_is_refused_with_its_cause(tmp_path: Path, damage: Call
     assert "\n" not in str(caught.value)
 
 
+def test_a_segmenter_in_place_of_a_bundle_is_told_its_use(tmp_path: Path) -> None:
+    a_folder(tmp_path / "taught")
+    with pytest.raises(BundleError, match=r"architecture 'vb-net', .*; a segmenter is for --segmenter vbnet:FOLDER"):
+        load_bundle(tmp_path / "taught")
+
+
 def test_a_bundle_takes_its_segmenter_along(tmp_path: Path) -> None:
     taught = a_folder(tmp_path / "taught")
     (tmp_path / "taught" / "notes.txt").write_text("mine")

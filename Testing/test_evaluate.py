@@ -137,12 +137,14 @@ def test_what_cross_validation_writes_is_evaluated(a_trained_run: Path, tmp_path
 
 
 def test_attention_is_measured_where_it_is_asked_for(a_trained_run: Path, tmp_path: Path) -> None:
-    assert _evaluate(a_trained_run, tmp_path / "out", "--attention", "--device", "cpu") == 0
+    assert _evaluate(a_trained_run, tmp_path / "out", "--attention", "--seed", "2", "--device", "cpu") == 0
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     titles = [table["title"] for table in record["attention_quality"]]
     assert titles[0] == "Attention quality, COVID-19 cases"
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert all(title in page for title in titles) and "paper's Fig. 5; the median" in page
+    quality = json.loads((tmp_path / "out" / "attention" / "attention-quality.json").read_text(encoding="utf-8"))
+    assert dict(quality["settings"])["seed"] == record["settings"]["seed"] == 2
     assert (tmp_path / "out" / "attention" / "attention-grid.png").is_file()
     assert (tmp_path / "out" / "tables" / "attention-quality-1.csv").is_file()
 

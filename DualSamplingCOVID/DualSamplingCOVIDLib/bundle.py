@@ -193,10 +193,11 @@ def save_bundle(
 
 
 def _from_metadata(folder: Path, data: dict[str, Any], sha256: str) -> Bundle:
+    if data["architecture"] != ARCHITECTURE:
+        use = "; a segmenter is for --segmenter vbnet:FOLDER" if "networks" in data else ""
+        raise ValueError(f"architecture {data['architecture']!r}, this version runs {ARCHITECTURE}{use}")
     if data["schema"] != SCHEMA:
         raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA}")
-    if data["architecture"] != ARCHITECTURE:
-        raise ValueError(f"architecture {data['architecture']!r}, this version runs {ARCHITECTURE}")
     segmenter = data["segmenter"]
     bundle = Bundle(
         folder=folder,

@@ -118,7 +118,12 @@ def percent(ratio: float) -> str:
 
 
 def ratio_with_stratum(ratio: float, segmenter: SegmenterCard) -> str:
-    """A ratio with its group of Table III and the limits that decide it, such as ``0.0138, medium (cut-offs ...)``."""
+    """A ratio with its group of Table III and the limits that decide it, such as ``0.0138, medium (cut-offs ...)``.
+
+    Below the detection limit there is no group: normal lungs have as much.
+    """
+    if ratio < segmenter.detection_limit:
+        return f"{ratio:.4f}, below the detection limit of {segmenter.detection_limit:.3g}: as much as in normal lungs"
     limits = ", ".join(f"{limit:.3g}" for limit in dataclasses.astuple(segmenter.cut_offs))
     return f"{ratio:.4f}, {segmenter.cut_offs.stratum(ratio)} (cut-offs {limits})"
 

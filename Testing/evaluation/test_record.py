@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +57,8 @@ def _run(key: str, value: object) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        (lambda data: data.update(schema=1), "schema 1, not 2"),
-        (lambda data: data.clear(), "schema None, not 2"),
+        (lambda data: data.update(schema=1), "schema 1, not 3"),
+        (lambda data: data.clear(), "schema None, not 3"),
         (lambda data: data.pop("run"), "damaged (KeyError: 'run')"),
         (lambda data: data.pop("detection"), "damaged (KeyError: 'detection')"),
         (lambda data: data["tables"][0].pop("method"), "damaged (KeyError: 'method')"),
@@ -68,6 +69,7 @@ def _run(key: str, value: object) -> Callable[[dict[str, Any]], object]:
         (lambda data: data["run"]["segmenter"].update(detection_limit=0.0124), "not the same segmenter"),
         (lambda data: data["run"]["segmenter"]["cut_offs"].update(large=0.04), "not the same segmenter"),
         (_run("folds", 5), "not the same number of folds"),
+        (_run("weights", {"0/attention-us": "ef" * 32}), "not the same networks"),
         (lambda data: data["run"].update(folds=5, cohort_sha256=""), "not the same cohort, number of folds"),
     ],
 )
@@ -91,3 +93,12 @@ def test_a_file_that_is_no_record_is_refused(made: Evaluation, tmp_path: Path, t
 def test_software_may_differ(made: Evaluation, tmp_path: Path) -> None:
     record = read_record(_written(made, tmp_path), replace(made.run, software=(("torch", "9"),)))
     assert record.decision and record.figures
+
+
+def test_the_record_of_a_run_whose_networks_were_trained_anew_is_refused(made: Evaluation, tmp_path: Path) -> None:
+    path, run = _written(made, tmp_path), tmp_path / "run"
+    shutil.copytree(made.run.folder, run)
+    assert read_record(path, read_run(run)).decision == "Attention RN34 + DS"
+    (run / "folds" / "1" / "attention-ss" / "result.json").write_text('{"sha256": "ef"}', encoding="utf-8")
+    with pytest.raises(InputError, match="not the same networks"):
+        read_record(path, read_run(run))

@@ -112,6 +112,9 @@ def test_scans_that_repeat_their_patient_add_nothing() -> None:
 def test_areas_cannot_be_compared_with_one_patient_of_a_class() -> None:
     found = clustered_delong([0.1, 0.2, 0.9], [0.3, 0.2, 0.8], [False, False, True], ["a", "b", "c"])
     assert math.isnan(found.p_value)
+    one_value, perfect, covid = [0.5] * 4, [0.1, 0.2, 0.8, 0.9], [False, False, True, True]
+    assert math.isnan(clustered_delong(one_value, perfect, covid, list("abcd")).p_value)
+    assert math.isnan(delong(one_value, perfect, covid).p_value)
     assert delong([0.1, 0.2, 0.9, 0.5], [0.1, 0.2, 0.9, 0.5], [False, False, True, True]).p_value == 1.0
 
 

@@ -91,6 +91,18 @@ def test_a_run_is_not_begun_over_another(a_run: Path, a_cohort: Path, capsys: py
     assert "holds a run already; add --resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_there_is_nothing_to_go_on_with_where_no_run_is(
+    a_cohort: Path, tmp_path: Path, exists: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "mistyped"
+    if exists:
+        run.mkdir()
+    assert _cross_validate(a_cohort, run, "--resume") == 3
+    assert f"{run}: holds no run to go on with" in capsys.readouterr().err
+    assert run.exists() == exists and not list(tmp_path.glob("mistyped/*"))
+
+
 def test_going_on_trains_the_other_fold_and_prepares_nothing_anew(
     a_copy: tuple[Path, Path], a_cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +165,7 @@ def _patient_in_two_folds(cohort: Path, run: Path) -> None:
     ("change", "cause"),
     [
         (_other_ct, "of phantom-0003 have changed since the run was begun"),
-        (_the_same_ct, "the cases phantom-0003 and phantom-0004 are the same CT, but of the patients patient-0003 and"),
+        (_the_same_ct, "the cases phantom-0003 and phantom-0004 are the same CT under two patient_ids"),
         (_gone, "image phantom-0003/ct.nii.gz does not exist"),
         (_other_settings, "begun with epochs 1, not 2"),
         (_other_cohort, "cohort.csv has changed since the run was begun"),

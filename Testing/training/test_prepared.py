@@ -95,7 +95,7 @@ def test_one_ct_under_two_patients_is_refused_and_under_one_noted(a_case: tuple[
     again = replace(case, case_id="two", image=copy)
     with pytest.raises(InputError) as caught:
         prepare_cohort([case, replace(again, patient_id="other")], SPEC, "threshold", tmp_path / "ready")
-    assert "the cases one and two are the same CT, but of the patients one and other" in str(caught.value)
+    assert "the cases one and two are the same CT under two patient_ids" in str(caught.value)
     ready = prepare_cohort([case, again], SPEC, "threshold", tmp_path / "ready")
     assert same_ct_notes(ready) == ["The cases one and two are the same CT: it counts twice."]
     assert same_ct_notes(ready[:1]) == []

@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> None:
     begun = options.output / CONFIG
     if begun.exists() and not options.resume:
         raise InputError(f"{options.output}: holds a run already; add --resume to go on with it")
+    if options.resume and not (options.output.is_dir() and any(options.output.iterdir())):
+        raise InputError(f"{options.output}: holds no run to go on with; without --resume a new one begins")
     goes_on = options.config is None and begun.exists()
     config = read_config(begun if goes_on else options.config)
     if options.segmenter is not None or not goes_on:

@@ -62,6 +62,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _with_attention(found: "Evaluation", options: argparse.Namespace, folder: Path) -> "tuple[Evaluation, Path]":
     """Measure the attention, write its files into a new folder, and return the evaluation with its tables."""
+    from ..evaluation.attention_run import MeasureSettings
     from ..evaluation.attention_text import text_tables
     from ..network.device import choose_device
     from .attention import GRID, write_attention
@@ -70,6 +71,7 @@ def _with_attention(found: "Evaluation", options: argparse.Namespace, folder: Pa
     quality = write_attention(
         found.run,
         folder,
+        settings=MeasureSettings(seed=options.seed),
         device=choose_device(options.device).type,
         store=options.run_folder / "cache" / "attention",
         resamples=options.resamples,

@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..run_folder import BegunRun, read_json
+from ..run_folder import RESULT, BegunRun, read_json
 from .bootstrap import LEVEL
 from .evaluate import Evaluation
 from .methods import DECISION, TITLES
 from .metrics import THRESHOLD
 from .tables import ALL, METRICS
 
-SCHEMA = 2
-_SAME_RUN = {"cohort_sha256": "cohort", "grid": "network grid", "segmenter": "segmenter", "folds": "number of folds"}
+SCHEMA = 3
+_SAME_RUN = {
+    "cohort_sha256": "cohort",
+    "grid": "network grid",
+    "segmenter": "segmenter",
+    "folds": "number of folds",
+    "weights": "networks",
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def read_record(path: Path, run: BegunRun) -> Record:
 
     Raises:
         InputError: the file cannot be read, `evaluate` of this version did not write it, or it is of another run than
-            this one: of another cohort, network grid, segmenter or number of folds.
+            this one: of another cohort, network grid, segmenter or number of folds, or of other networks.
     """
     data = read_json(path)
     if data.get("schema") != SCHEMA:
@@ -113,6 +119,11 @@ def _about(run: BegunRun) -> dict[str, Any]:
         "segmenter": dataclasses.asdict(run.segmenter),
         "grid": {"shape_kji": run.grid_shape_kji, "spacing_xyz": run.grid_spacing_xyz},
         "folds": run.folds,
+        "weights": {
+            f"{fold}/{name}": read_json(weights.with_name(RESULT)).get("sha256")
+            for fold in range(run.folds)
+            for name, weights in run.weights(fold).items()
+        },
     }
 
 

@@ -200,7 +200,7 @@ def placements(values: Floats, covid: Truth) -> tuple[Floats, Floats]:
 def _two_sided(difference: float, error: float) -> float:
     if difference == 0:
         return 1.0
-    return math.erfc(abs(difference) / error / math.sqrt(2)) if error else 0.0
+    return math.erfc(abs(difference) / error / math.sqrt(2)) if error else math.nan  # too few cases to tell
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike, is_covid: ArrayLike) -> McNemar:

@@ -149,11 +149,11 @@ def comparisons(evaluation: Evaluation) -> Sheet:
     note = (
         "p, permutation, is the test to go by: both methods' answers are swapped for all scans of a patient together "
         f"({evaluation.permutations} random swaps, or all where patients are few). p, Holm, adjusts it for the "
-        "comparisons of the same figure and set; * is below 0.05. Brackets: 95 % interval by patient-clustered "
-        "bootstrap. DeLong and McNemar take scans as independent and are given with one scan a patient only; clustered "
-        "DeLong is Obuchowski's (1997). The paired t-test is over the probability given to the true class, case by "
-        "case: the paper names no unit, and it takes a patient's scans as independent. On the test set the tests "
-        "without swaps look at the mean probability of the fold models."
+        "comparisons of the same figure and set; * is below 0.05. The p-values behind it are not adjusted. Brackets: "
+        "95 % interval by patient-clustered bootstrap. DeLong and McNemar take scans as independent and are given with "
+        "one scan a patient only; clustered DeLong is Obuchowski's (1997). The paired t-test is over the probability "
+        "given to the true class, case by case: the paper names no unit, and it takes a patient's scans as "
+        "independent. On the test set the tests without swaps look at the mean probability of the fold models."
     )
     return Sheet("comparisons", "Planned comparisons", head, tuple(rows), note)
 

@@ -103,8 +103,8 @@ def prepare_cohort(
     for first, second in _same_cts(prepared):
         if first.patient_id != second.patient_id:
             raise InputError(
-                f"the cases {first.case_id} and {second.case_id} are the same CT, but of the patients "
-                f"{first.patient_id} and {second.patient_id}: leave one out, or networks are judged by what they know"
+                f"the cases {first.case_id} and {second.case_id} are the same CT under two patient_ids: leave one "
+                "out, or networks are judged by what they know"
             )
     return prepared
 
