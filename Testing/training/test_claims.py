@@ -93,6 +93,42 @@ def test_of_another_computer_or_container_nobody_knows_whether_it_lives(
     assert file.exists()
 
 
+@pytest.mark.parametrize(
+    ("machine", "boot", "is_taken"),
+    [("mine", "before", True), ("mine", "now", False), ("other", "before", False), ("mine", "", False)],
+)
+def test_what_is_older_than_the_computers_start_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, boot: str, is_taken: bool
+) -> None:
+    for name, text in (("MACHINE", "mine\n"), ("BOOT", "now\n")):
+        (tmp_path / name).write_text(text)
+        monkeypatch.setattr(claims, name, tmp_path / name)
+    theirs = replace(_of_this_computer(os.getppid()), machine=machine, boot=boot)  # an id that lives again
+    _leave(tmp_path / "model", theirs)
+    with claimed(tmp_path / "model") as other:
+        assert (other is None) == is_taken
+
+
+def test_where_nothing_names_the_machine_another_start_says_nothing(
+    tmp_path: Path, a_dead_process: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "MACHINE", tmp_path / "none")
+    theirs = replace(_of_this_computer(a_dead_process), machine="", boot="before")
+    _leave(tmp_path / "model", theirs)
+    with claimed(tmp_path / "model") as other:
+        assert other == theirs
+
+
+def test_who_died_while_taking_over_leaves_it_to_the_next(tmp_path: Path, a_dead_process: int) -> None:
+    theirs = _of_this_computer(a_dead_process)
+    _leave(tmp_path, theirs)
+    half = replace(theirs, token="2" * 32)
+    (tmp_path / f".{theirs.token}.{CLAIM}").write_text(json.dumps(asdict(half)), encoding="utf-8")
+    with claimed(tmp_path) as other:
+        assert other is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_living_process_keeps_its_claim(tmp_path: Path) -> None:
     theirs = _of_this_computer(os.getppid())
     _leave(tmp_path, theirs)

@@ -1,7 +1,8 @@
 """Who trains which model where several processes or computers share a run: a file that one alone can create.
 
-The claim lies in the model's folder while it is trained. One whose process has died is taken over by the next on the
-same computer; of another computer nobody here knows whether it still works, so its claim stands until it is deleted.
+The claim lies in the model's folder while it is trained. One whose process has died, or that is older than the start of
+its computer, is taken over by the next on the same computer; of another computer nobody here knows whether it still
+works, so its claim stands until it is deleted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from ..storage import process_name, remove_partials
 
 CLAIM = "claim.json"
+MACHINE, BOOT = Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")
 _PAUSE, _TRIES = 0.05, 60
 
 
@@ -29,6 +31,7 @@ _PAUSE, _TRIES = 0.05, 60
 class Claim:
     """One process's claim: `since` is in UTC, `space` the space that process ids count in (of containers; Linux).
 
+    `machine` and `boot` tell computers of one name, and one computer's starts, from each other (Linux; else empty).
     `process` is its name in partial files, `token` this claim's own.
     """
 
@@ -38,9 +41,11 @@ class Claim:
     space: str
     process: str
     token: str
+    machine: str = ""
+    boot: str = ""
 
     def __post_init__(self) -> None:
-        texts = (self.host, self.since, self.space, self.process)
+        texts = (self.host, self.since, self.space, self.process, self.machine, self.boot)
         if not all(isinstance(text, str) for text in texts) or not re.fullmatch("[0-9a-f]{32}", self.token):
             raise ValueError("no claim")
         if not isinstance(self.pid, int) or not 0 < self.pid < 2**31:
@@ -52,7 +57,12 @@ class Claim:
     @property
     def is_abandoned(self) -> bool:
         """Whether its process is known to be dead."""
-        if (self.host, self.space) != (platform.node(), _space()):
+        if (self.host, self.machine) != (platform.node(), _told(MACHINE)):
+            return False
+        boot = _told(BOOT)
+        if self.boot != boot:  # started anew since; or a copy of this computer, where nothing names the machine
+            return bool(self.machine and self.boot and boot)
+        if self.space != _space():
             return False
         if self.pid == os.getpid():  # another process had this id before
             return self.process != process_name()
@@ -85,7 +95,8 @@ def claimed(folder: Path) -> Iterator[Claim | Unreadable | None]:
 
 def _own() -> Claim:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Claim(platform.node(), os.getpid(), now, _space(), process_name(), uuid.uuid4().hex)
+    who = (platform.node(), os.getpid(), now, _space(), process_name(), uuid.uuid4().hex)
+    return Claim(*who, machine=_told(MACHINE), boot=_told(BOOT))
 
 
 def _take(file: Path, own: Claim) -> Claim | Unreadable | None:
@@ -128,11 +139,14 @@ def _create(file: Path, claim: Claim) -> bool:
 def _replace(file: Path, abandoned: Claim, own: Claim) -> bool:
     """Put one's own claim in an abandoned one's place; False where somebody else does so.
 
-    Whoever creates the file that is named after the abandoned claim may do it, and nobody else.
+    Whoever creates the file that is named after the abandoned claim may do it, and nobody else; where he died over it,
+    whoever takes that file over in the same way.
     """
     marker = file.with_name(f".{abandoned.token}.{CLAIM}")
     if not _create(marker, own):
-        return False
+        other = _read(marker)
+        if not (isinstance(other, Claim) and other.is_abandoned and _replace(marker, other, own)):
+            return False
     if _read(file) != abandoned:
         marker.unlink(missing_ok=True)
         return False
@@ -156,6 +170,14 @@ def _space() -> str:
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
+        return ""
+
+
+def _told(path: Path) -> str:
+    """Return what the system says in a file of one line; nothing where it says nothing."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
         return ""
 
 
