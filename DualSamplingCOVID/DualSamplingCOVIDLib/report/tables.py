@@ -48,7 +48,7 @@ def table_2(evaluation: Evaluation) -> Sheet:
     sets = [cases.name for cases in evaluation.sets]
     head = ["Results", "Method"]
     for name in sets:
-        head += [SET_TITLES[name], "n", *(["Mean of folds"] if name == VALIDATION else [])]
+        head += [SET_TITLES[name], "n", *([f"Mean of {evaluation.run.folds} folds"] if name == VALIDATION else [])]
     rows = []
     for metric in METRICS:
         for number, method in enumerate(_methods(evaluation)):

@@ -81,7 +81,7 @@ def export_bundle(
     results = {job: read_json(run.model_folder(*job) / RESULT) for job in jobs}
     figures = {
         "folds": {"run": run.folds, "exported": complete},
-        "evaluation": None if record is None else record.data,
+        "evaluation": None if record is None else {key: of for key, of in record.data.items() if key != "notes"},
         "validation": {f"{model} fold {fold}": result["best"] for (fold, model), result in results.items()},
         "cases": _counts(run, complete),
     }
@@ -119,12 +119,12 @@ def model_card(
         f"(x, y, z); {training.epochs} epochs, batch {training.batch}, learning rate {training.learning_rate:g}, "
         f"schedule {training.schedule}, augmentation {training.augmentation}, seed {run.config.seed}.",
         "",
-        "| model | fold | best epoch | validation AUC | validation loss |",
-        "|---|---|---|---|---|",
+        "| model | fold | best epoch | validation AUC | validation loss | n |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {model} | {fold} | {r['best']['epoch']} | {r['best']['validation_auc']:.3f} "
-        f"| {r['best']['validation_loss']:.3f} |"
+        f"| {r['best']['validation_loss']:.3f} | {r['cases']['validation']} |"
         for (fold, model), r in results.items()
     ]
     lines += ["", "## Evaluation", ""]
@@ -153,7 +153,8 @@ def _evaluation(run: TrainingRun, folds: Sequence[int], evaluation: Record | Non
     here = "which this bundle holds" if len(folds) == run.folds else f"while this bundle holds {_named(folds)} alone"
     lines = [
         f"Of {evaluation.decision} over all {run.folds} folds of the run, {here}; threshold 0.5, 95 % intervals by "
-        "patient-clustered bootstrap. Every number of the evaluation is in `metadata.json`.",
+        "patient-clustered bootstrap. Of test cases: the mean of the figures of each fold's networks, while `analyze` "
+        "takes the mean of their probabilities. Every number of the evaluation is in `metadata.json`.",
         "",
         "| cases | " + " | ".join(TITLES.values()) + " |",
         "|---" * (len(TITLES) + 1) + "|",
