@@ -177,7 +177,7 @@ def pickled(path: Path) -> None:
 ALTERED = "altered or truncated (its SHA-256 is not the one in metadata.json)"
 ANOTHER_ARCHITECTURE = "weights of another architecture than ResNet34 of width"
 BUNDLES: list[tuple[str, Make, str, str]] = [
-    ("missing", shutil.rmtree, "bundle", "no such bundle folder"),
+    ("missing", shutil.rmtree, "bundle", "no such folder"),
     ("without metadata", lambda f: (f / "metadata.json").unlink(), "bundle", "no metadata.json, so this is not a"),
     ("without weights", lambda f: (f / "ss.safetensors").unlink(), "ss.safetensors", "missing from the bundle"),
     ("tampered", tampered, "us.safetensors", ALTERED),

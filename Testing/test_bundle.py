@@ -44,6 +44,18 @@ def test_a_saved_bundle_is_loaded_with_every_field(tmp_path: Path) -> None:
     assert loaded.weights(loaded.members[0])["fc.weight"].shape == (1, 16)
 
 
+def test_what_a_bundle_holds_is_shown_a_line_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_bundle(tmp_path / "b")
+    data = json.loads((tmp_path / "b" / "metadata.json").read_text())
+    data["evaluation"] = {"held_out": {"all": {"n": 120, "auc": 0.8512345}, "large": {"n": 38}}, "seconds": 3000}
+    (tmp_path / "b" / "metadata.json").write_text(json.dumps(data))
+    assert main(["bundle", "show", str(tmp_path / "b")]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("random 1 (research use only)\n")
+    expected = ["evaluation:", "  held_out:", "    all: n 120, auc 0.8512", "    large: n 38", "  seconds: 3000"]
+    assert shown.splitlines()[-5:] == expected
+
+
 def _tamper(folder: Path) -> None:
     path = folder / "us.safetensors"
     blob = bytearray(path.read_bytes())
@@ -157,7 +169,7 @@ def test_a_bundle_with_another_segmenter_than_its_own_is_not_sound(
 
 
 def test_a_missing_bundle_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no such bundle folder"):
+    with pytest.raises(BundleError, match="no such folder"):
         load_bundle(tmp_path / "none")
 
 

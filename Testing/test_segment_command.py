@@ -51,6 +51,9 @@ def test_masks_numbers_and_picture_are_written(
     }
     record = json.loads((tmp_path / "out" / "segmentation.json").read_text(encoding="utf-8"))
     assert (record["segmenter"], record["stratum"]) == ("drawn 3", "large")
+    assert record["infection_ml"]["left"] == 0 and record["lungs_ml"]["left"] == 0  # the drawn lungs are right ones
+    share = record["infection_ml"]["right"] / record["lungs_ml"]["right"]
+    assert share == pytest.approx(record["infection_ratio"], rel=1e-3)
     assert record["cut_offs"] == dataclasses.asdict(CARD.cut_offs) and record["detection_limit"] == 0.004
     ratio = f"ratio {record['infection_ratio']:.4f}, large (cut-offs 0.002, 0.01, 0.05)"
     assert ratio in capsys.readouterr().err

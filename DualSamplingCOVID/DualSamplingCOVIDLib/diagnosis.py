@@ -19,6 +19,9 @@ STRATA = ("small", "medium", "large")
 
 NO_PNEUMONIA = "no pneumonia found"
 
+THRESHOLD = 0.5
+"""The probability from which the answer is COVID-19, here and in Tables II and III."""
+
 RESEARCH_USE_ONLY = "Research use only"
 
 

@@ -176,10 +176,18 @@ def _notice(diagnosis: Diagnosis) -> str:
     return f"{RESEARCH_USE_ONLY}. The bundle learned from {diagnosis.bundle.learned_from}."
 
 
+def volumes(segmentation: Segmentation) -> dict[str, dict[str, float]]:
+    """Return `lungs_ml` and `infection_ml` of the right and of the left lung; infection counts inside the lung."""
+    sides = {"right": segmentation.right_lung, "left": segmentation.left_lung}
+    return {
+        "lungs_ml": {side: volume_ml(mask) for side, mask in sides.items()},
+        "infection_ml": {side: volume_ml(sitk.And(mask, segmentation.infection)) for side, mask in sides.items()},
+    }
+
+
 def as_report(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return what `report.json` says, floats rounded as there."""
     segmentation, decision = diagnosis.segmentation, diagnosis.decision
-    sides = {"right": segmentation.right_lung, "left": segmentation.left_lung}
     report = {
         "schema": SCHEMA,
         "notice": _notice(diagnosis),
@@ -189,8 +197,7 @@ def as_report(diagnosis: Diagnosis) -> dict[str, Any]:
         "members": [_member_report(member) for member in diagnosis.members],
         "segmentation": {
             "segmenter": dataclasses.asdict(segmentation.segmenter),
-            "lungs_ml": {side: volume_ml(mask) for side, mask in sides.items()},
-            "infection_ml": {side: volume_ml(sitk.And(mask, segmentation.infection)) for side, mask in sides.items()},
+            **volumes(segmentation),
         },
         "quality": [dataclasses.asdict(finding) for finding in diagnosis.findings],
         "bundle": dataclasses.asdict(diagnosis.bundle),

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
-from .diagnosis import CAP, COVID, NO_PNEUMONIA, CutOffs, Decision, SegmenterCard
+from .diagnosis import CAP, COVID, NO_PNEUMONIA, THRESHOLD, CutOffs, Decision, SegmenterCard
 
 EXTREME_WEIGHT = 0.35
 """Eq. 5's w where the ratio is below `minimal` or above `large`."""
@@ -17,7 +17,6 @@ EXTREME_WEIGHT = 0.35
 MIDDLE_WEIGHT = 0.96
 """Eq. 5's w for all other ratios."""
 
-THRESHOLD = 0.5
 NEAR = 0.10
 """A ratio within this share of a cut-off is close to it: w jumps there."""
 

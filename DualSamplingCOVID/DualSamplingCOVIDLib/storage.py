@@ -1,14 +1,16 @@
-"""Files that appear whole or not at all, and which file it is by its bytes; the standard library alone."""
+"""Files that appear whole or not at all, what may stand in them, and which they are; the standard library alone."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -71,6 +73,15 @@ def _rename(partial: Path, file: Path) -> None:
 def write_text(file: Path, text: str) -> None:
     """Write a text in UTF-8, its line ends as they are, whole or not at all."""
     write_whole(file, lambda partial: partial.write_text(text, encoding="utf-8", newline=""))
+
+
+def without_nan(value: Any) -> Any:
+    """Return JSON-ready data in which what is not a finite number is None."""
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sha256(file: Path) -> str:

@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from .diagnosis import CAP, COVID, NO_PNEUMONIA, BundleCard, CutOffs, Decision, Finding, SegmenterCard
+from .diagnosis import CAP, COVID, NO_PNEUMONIA, THRESHOLD, BundleCard, CutOffs, Decision, Finding, SegmenterCard
 
 _HEADLINES = {
     COVID: "COVID-19 rather than community-acquired pneumonia",
@@ -128,7 +128,12 @@ def ratio_with_stratum(ratio: float, segmenter: SegmenterCard) -> str:
     return f"{ratio:.4f}, {segmenter.cut_offs.stratum(ratio)} (cut-offs {limits})"
 
 
-def across_the_cut_off(decision: Decision, segmenter: SegmenterCard) -> str | None:
+def cautions(decision: Decision, segmenter: SegmenterCard) -> tuple[str, ...]:
+    """What should make a reader doubt the probability: a cut-off close by, networks that disagree. Mostly nothing."""
+    return tuple(filter(None, (_across_the_cut_off(decision, segmenter), _disagreement(decision))))
+
+
+def _across_the_cut_off(decision: Decision, segmenter: SegmenterCard) -> str | None:
     """Say what the probability would be just across the nearest cut-off; None where the ratio is near none.
 
     Eq. 5's weight is a step of the ratio, so that a hair's breadth of infection can move the probability.
@@ -142,8 +147,19 @@ def across_the_cut_off(decision: Decision, segmenter: SegmenterCard) -> str | No
         f"ensemble's weight steps: just across it the probability of COVID-19 would be {decision.other_side:.3f} "
         f"instead of {decision.probability:.3f}"
     )
-    changes = (decision.other_side >= 0.5) != (decision.probability >= 0.5)
+    changes = (decision.other_side >= THRESHOLD) != (decision.probability >= THRESHOLD)
     return sentence + (", and the answer would be the other one." if changes else "; the answer would stay the same.")
+
+
+def _disagreement(decision: Decision) -> str | None:
+    """Say that the networks of both samplings give different answers; None where they agree, or none is asked for."""
+    us, ss = decision.p_us, decision.p_ss
+    if not applies(decision) or (us >= THRESHOLD) == (ss >= THRESHOLD):
+        return None
+    return (
+        f"The networks disagree: probability of COVID-19 {us:.3f} with uniform sampling (weight "
+        f"{decision.weight:.2f}), {ss:.3f} with size-balanced sampling."
+    )
 
 
 def _network(member: dict[str, Any]) -> Network:

@@ -40,7 +40,7 @@ def read_metadata(folder: Path) -> Metadata:
     path = folder / METADATA
     try:
         if not folder.is_dir():
-            raise BundleError(f"{folder}: no such bundle folder")
+            raise BundleError(f"{folder}: no such folder")
         names = sorted(os.listdir(folder))
         if METADATA not in names:
             raise BundleError(f"{folder}: no {METADATA}, so this is not a bundle")

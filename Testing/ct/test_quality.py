@@ -64,6 +64,13 @@ def test_the_grid_leads_to_findings(size, spacing, expected: list[str]) -> None:
     assert volume_codes(chest(size, spacing)[0]) == expected
 
 
+def test_what_was_measured_stands_in_one_bracket() -> None:
+    told = [finding.message for finding in check_volume(chest((60, 60, 60), (2, 2.2, 3))[0])]
+    assert told == ["pixels are not square (longer side / shorter side: 1.1, limit 1.05)"]
+    thick = [finding.message for finding in check_volume(chest((60, 60, 60), (3, 3, 4))[0])]
+    assert thick == ["thick slices: small lesions are averaged away (4 mm, limit 3 mm)"]
+
+
 @pytest.mark.parametrize(
     ("size", "spacing", "cause"),
     [((60, 60, 60), (3, 3, 10.5), "slices too thick"), ((7, 60, 60), (2, 2, 3), "too few voxels along one axis")],

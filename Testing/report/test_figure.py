@@ -70,6 +70,14 @@ def test_letters_follow_the_radiological_convention(a_case: Case) -> None:
     assert coronal.letters == ("R", "L", "S", "I")
 
 
+def test_pictures_say_where_they_lie_in_ras(a_case: Case) -> None:
+    box = planes.bounds(a_case[0])
+    assert planes.axial(box, np.array([10.0, 20.0, -43.25]), 1.0).position == "I 43.2 mm"
+    assert planes.axial(box, np.array([10.0, 20.0, 43.75]), 1.0).position == "S 43.8 mm"
+    assert planes.coronal(box, np.array([10.0, 20.0, 43.0]), 1.0).position == "P 20.0 mm"
+    assert planes.coronal(box, np.array([10.0, -141.8, 43.0]), 1.0).position == "A 141.8 mm"
+
+
 def test_letters_stand_at_the_edges_they_name(a_case: Case) -> None:
     drawn = figure.draw(*a_case)
     axial, coronal = drawn.axes[0], drawn.axes[6]

@@ -104,7 +104,7 @@ def test_no_pneumonia_shows_the_limit_and_no_probability(a_case: Case) -> None:
     page = _page(_decided(a_case, answer=NO_PNEUMONIA, ratio=0.0011, other_side=0.3))
     assert "No pneumonia found: COVID-19 against CAP does not apply" in page.words
     assert "0.11 % lies below the segmenter's detection limit of 0.20 %" in page.words
-    assert "probabilities" not in page.ids and "near-cut-off" not in page.ids
+    assert "probabilities" not in page.ids
     for hidden in ("0.902", "0.910", "0.720", "0.660", "0.300"):
         assert hidden not in page.words
 
@@ -152,14 +152,21 @@ def test_dead_map_is_called_without_evidence(a_case: Case) -> None:
 )
 def test_near_a_cut_off_the_other_side_is_said(a_case: Case, other_side: float, ending: str) -> None:
     page = _page(_decided(a_case, other_side=other_side))
-    assert "near-cut-off" in page.ids
     assert f"would be {other_side:.3f} instead of 0.902" in page.words
     assert ending in page.words
 
 
-def test_far_from_every_cut_off_nothing_is_said(a_case: Case) -> None:
+def test_networks_that_disagree_are_told(a_case: Case) -> None:
+    page = _page(_decided(a_case, p_us=0.31, p_ss=0.72, weight=0.96))
+    sentence = "The networks disagree: probability of COVID-19 0.310 with uniform sampling (weight 0.96), 0.720 with "
+    assert sentence in page.words
+    assert "disagree" not in _page(_decided(a_case, answer=NO_PNEUMONIA, p_us=0.31, p_ss=0.72)).words
+
+
+def test_far_from_every_cut_off_and_of_one_mind_nothing_is_said(a_case: Case) -> None:
     decision: Decision = a_case[1].decision
-    assert summary.across_the_cut_off(decision, a_case[1].segmentation.segmenter) is None
+    assert (decision.p_us, decision.p_ss) == (0.91, 0.72)
+    assert summary.cautions(decision, a_case[1].segmentation.segmenter) == ()
 
 
 def test_findings_bundle_and_software_are_listed(a_case: Case) -> None:

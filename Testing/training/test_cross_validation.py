@@ -55,6 +55,7 @@ def test_every_model_of_every_fold_leaves_what_the_run_folder_promises(undisturb
         result = read_json(folder / "result.json")
         assert result["best"] == max(epochs, key=lambda epoch: (epoch["validation_auc"], -epoch["validation_loss"]))
         weights.check_hash(folder / "weights.safetensors", result["sha256"])
+        assert result["device"] == "CPU" and result["software"]["torch"] == torch.__version__
         assert result["settings"]["sampling"] == model[-2:].upper() and result["seconds"] >= 0
         assert (result["size_balanced_groups"] is None) == model.endswith("us")
 

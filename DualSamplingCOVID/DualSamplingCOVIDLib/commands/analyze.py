@@ -6,9 +6,9 @@ import sys
 import threading
 from pathlib import Path
 
-from .. import resources
+from .. import resources, summary
 from ..ct import read_ct, read_lungs, read_mask
-from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis
+from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis, SegmenterCard
 from ..errors import BundleError
 from ..segmentation import CHOICES, DEFAULT, GivenMasks, Segmenter, name_for, segmenter
 from . import output, parts, reporter
@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     parts.import_ahead(options.write)
+    why = "asked for" if options.segmenter else _why(back_end.card, bundle.segmenter)
     if options.lungs or options.infection:
         lungs = read_lungs(options.lungs, ct.image) if options.lungs else None
         infection = read_mask(options.infection, ct.image) if options.infection else None
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
 
     with output.whole(options.output, options.overwrite, parts.MARKS) as folder:
         missing = parts.write(folder, ct.image, diagnosis, options.write, progress)
-    _print_summary(options.output, diagnosis, missing)
+    _print_summary(options.output, diagnosis, missing, why)
 
 
 def _import_torch() -> None:
@@ -77,18 +78,24 @@ def _default_bundle() -> Path:
         raise BundleError(f"{error}: name a bundle with --bundle") from None
 
 
+def _why(used: SegmenterCard, learned: SegmenterCard) -> str:
+    """Say why this segmenter was taken where nobody named one."""
+    return "with which the bundle learned" if used.name == learned.name else "the default"
+
+
 def _answer(decision: Decision) -> str:
     if decision.answer == NO_PNEUMONIA:
         return f"{NO_PNEUMONIA}: COVID-19 against CAP does not apply"
     return f"{decision.answer}; probability of COVID-19 against CAP {decision.probability:.3f}"
 
 
-def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str]) -> None:
+def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str], why: str) -> None:
     decision = diagnosis.decision
     lines = [
         f"{_answer(decision)} (research use only)",
         f"the bundle learned from {diagnosis.bundle.learned_from}",
-        f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter)",
+        f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter, {why})",
+        *summary.cautions(decision, diagnosis.segmentation.segmenter),
         *(f"note: {finding.message}" for finding in diagnosis.findings),
         *(f"not written: {entry}" for entry in missing),
         f"results in {folder}",

@@ -1,8 +1,9 @@
 """`bundle show|check DIR`, `bundle export RUN`: what a bundle holds, whether it is sound, and one made of a run."""
 
 import argparse
-import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..bundle import Bundle, load_bundle
 from ..segmentation import trained
@@ -90,6 +91,23 @@ def _card(bundle: Bundle) -> str:
             + ("" if m.fold is None else f", fold {m.fold}")
             for m in bundle.members
         ),
-        "evaluation:    " + json.dumps(bundle.evaluation),
+        "evaluation:",
+        *_indented(bundle.evaluation),
     ]
     return "\n".join(lines)
+
+
+def _indented(values: Mapping[str, Any], depth: int = 1) -> Iterator[str]:
+    """One line a figure; what holds figures alone is one line too."""
+    for key, value in values.items():
+        if not isinstance(value, Mapping):
+            yield f"{'  ' * depth}{key}: {_plain(value)}"
+        elif any(isinstance(entry, Mapping) for entry in value.values()):
+            yield f"{'  ' * depth}{key}:"
+            yield from _indented(value, depth + 1)
+        else:
+            yield f"{'  ' * depth}{key}: " + ", ".join(f"{name} {_plain(entry)}" for name, entry in value.items())
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -30,3 +30,4 @@ def run(options: argparse.Namespace) -> None:
             write_cohort(folder, options.cases, options.seed, options.progress)
         except RuntimeError as error:
             raise ResourceError(f"{folder}: the phantoms could not be written: is the disk full?") from error
+    print(f"{options.cases} phantoms in {options.output}, listed in its cohort.csv (computer-made, of no patient)")

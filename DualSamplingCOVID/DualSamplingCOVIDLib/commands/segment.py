@@ -46,8 +46,7 @@ def run(options: argparse.Namespace) -> None:
         card = segmentation.segmenter
         record = {
             "segmenter": f"{card.name} {card.version}",
-            "lungs_ml": round(volume_ml(segmentation.lungs), 1),
-            "infection_ml": round(volume_ml(segmentation.infection), 2),
+            **{name: _rounded(sides) for name, sides in diagnosis_folder.volumes(segmentation).items()},
             "infection_ratio": round(segmentation.ratio, 6),
             "stratum": card.cut_offs.stratum(segmentation.ratio),
             "cut_offs": dataclasses.asdict(card.cut_offs),
@@ -59,12 +58,17 @@ def run(options: argparse.Namespace) -> None:
         progress("done", 1.0)
     ratio = summary.ratio_with_stratum(segmentation.ratio, card)
     lines = [
-        f"lungs {record['lungs_ml']} ml, infection {record['infection_ml']} ml ({card.name} segmenter), ratio {ratio}",
+        f"lungs {volume_ml(segmentation.lungs):.1f} ml, infection {volume_ml(segmentation.infection):.2f} ml "
+        f"({card.name} segmenter), ratio {ratio}",
         *(f"note: {finding.message}" for finding in findings),
         *(f"not written: {entry}" for entry in missing),
         f"results in {options.output}",
     ]
     print("\n".join(lines), file=sys.stderr)
+
+
+def _rounded(millilitres: dict[str, float]) -> dict[str, float]:
+    return {side: round(volume, 2) for side, volume in millilitres.items()}
 
 
 def _write_picture(path: Path, ct: sitk.Image, segmentation: Segmentation) -> list[str]:

@@ -79,7 +79,8 @@ class Check:
         value = self.measure(facts)
         if value is None or not (value > self.limit if self.side == "above" else value < self.limit):
             return None
-        return f"{self.finding} ({value:.4g}{self.unit}, limit {self.limit:g}{self.unit})"
+        measured = f"{value:.4g}{self.unit}, limit {self.limit:g}{self.unit})"
+        return f"{self.finding[:-1]}: {measured}" if self.finding.endswith(")") else f"{self.finding} ({measured}"
 
 
 def _of_slices(measure: Callable[[SliceFacts], float | None]) -> Callable[[Facts], float | None]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..diagnosis import COVID, STRATA
+from ..storage import without_nan
 from .attention_networks import STAGES
 from .attention_quality import Curves, MapMeasures
 from .bootstrap import Interval, patient_bootstrap
@@ -202,7 +203,7 @@ class AttentionQuality:
 
     def as_json(self) -> str:
         """Return everything as JSON, curves included; what is not defined is null."""
-        return json.dumps(_without_nan(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
+        return json.dumps(without_nan(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
 
 
 def summarise(
@@ -352,12 +353,3 @@ def _mean(values: NDArray[np.float64], _: NDArray[np.bool_]) -> float:
 
 def _plain_mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else math.nan
-
-
-def _without_nan(value: Any) -> Any:
-    """Return JSON-ready data in which what is not a finite number is None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
-    return [_without_nan(each) for each in value] if isinstance(value, list | tuple) else value

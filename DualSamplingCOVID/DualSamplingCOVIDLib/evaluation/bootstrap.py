@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .metrics import THRESHOLD
+from ..diagnosis import THRESHOLD
 
 Floats = NDArray[np.float64]
 Metric = Callable[[Floats, NDArray[np.bool_]], float]

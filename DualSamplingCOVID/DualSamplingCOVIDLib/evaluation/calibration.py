@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..diagnosis import THRESHOLD
 from .bootstrap import Floats, interval
-from .metrics import THRESHOLD, auc
+from .metrics import auc, sigmoid
 
 BINS = 10
 EQUAL_WIDTH, EQUAL_MASS = "equal-width", "equal-mass"
@@ -136,7 +137,7 @@ def fit_temperature(logits: ArrayLike, is_covid: ArrayLike) -> float:
     low, high = 1 / STEEPEST, STEEPEST
     for _ in range(200):  # the loss is convex in 1 / T: bisect its slope
         steepness = math.sqrt(low * high)
-        slope = float(np.mean((_sigmoid(steepness * x) - covid) * x))
+        slope = float(np.mean((sigmoid(steepness * x) - covid) * x))
         low, high = (low, steepness) if slope > 0 else (steepness, high)
     return 1 / math.sqrt(low * high)
 
@@ -148,14 +149,14 @@ def cross_fitted_temperature(probabilities: ArrayLike, is_covid: ArrayLike, fold
     for name in dict.fromkeys(folds):
         own = np.array([fold == name for fold in folds])
         temperature = fit_temperature(x[~own], covid[~own])
-        scaled[own] = _sigmoid(x[own] / temperature)
+        scaled[own] = sigmoid(x[own] / temperature)
         per_fold.append((name, temperature))
     return Calibrated(scaled, tuple(per_fold), fit_temperature(x, covid))
 
 
 def at_temperature(probabilities: ArrayLike, temperature: float) -> Floats:
     """Return probabilities of any shape at another temperature."""
-    return _sigmoid(logits_of(probabilities) / temperature)
+    return sigmoid(logits_of(probabilities) / temperature)
 
 
 def logits_of(probabilities: ArrayLike) -> Floats:
@@ -202,7 +203,3 @@ def _edges(p: Floats, kind: str, bins: int) -> Floats:
     if kind != EQUAL_MASS:
         raise ValueError(f"kind must be {EQUAL_WIDTH!r} or {EQUAL_MASS!r}, got {kind!r}")
     return np.unique(np.concatenate([[0.0], np.quantile(p, np.arange(1, bins) / bins), [1.0]]))
-
-
-def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(0.5 * (1 + np.tanh(x / 2)), dtype=np.float64)

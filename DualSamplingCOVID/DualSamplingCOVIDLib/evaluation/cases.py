@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..diagnosis import CAP, COVID
+from ..diagnosis import CAP, COVID, THRESHOLD
 from ..run_folder import ATTENTION_SS, ATTENTION_US, Run, RunCase
 from .calibration import spread
 from .methods import DECISION, CaseSet, paper_sets
-from .metrics import THRESHOLD
 
 LOW_CONFIDENCE = 0.7
 """A decision whose probability for its own answer is below this is flagged."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..diagnosis import CutOffs
 from ..ensemble import Form, fit_weights, weight
+from .metrics import sigmoid
 
 FORMS = ("equation", "table", "fitted", "stacker")
 """Eq. 5; its printed weight on P_SS; w fitted in each ratio bin; logistic regression on both logits and log ratio."""
@@ -86,12 +87,12 @@ def fitted_on(
     us, ss, ratio, covid = _checked(form, us_logits, ss_logits, ratios, is_covid)
     if form == "stacker":
         return _stacker(us, ss, ratio, covid, cut_offs)
-    weights: Form = fit_weights(_sigmoid(us), _sigmoid(ss), ratio, covid, cut_offs) if form == "fitted" else form
+    weights: Form = fit_weights(sigmoid(us), sigmoid(ss), ratio, covid, cut_offs) if form == "fitted" else form
 
     def combine(us_logits: ArrayLike, ss_logits: ArrayLike, ratios: ArrayLike) -> Floats:
         us, ss, ratio = _arrays(us_logits, ss_logits, ratios)
         w = np.array([weight(float(value), cut_offs, weights) for value in ratio], dtype=np.float64)
-        return w * _sigmoid(us) + (1.0 - w) * _sigmoid(ss)
+        return w * sigmoid(us) + (1.0 - w) * sigmoid(ss)
 
     return combine
 
@@ -138,9 +139,3 @@ def _arrays(us_logits: ArrayLike, ss_logits: ArrayLike, ratios: ArrayLike) -> tu
     if not np.isfinite([us, ss, ratio]).all():
         raise ValueError("logits and ratios must be numbers")
     return us, ss, ratio
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    from scipy.special import expit
-
-    return np.asarray(expit(logits), dtype=np.float64)

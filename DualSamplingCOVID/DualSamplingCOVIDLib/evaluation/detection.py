@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..diagnosis import CAP, COVID
+from ..diagnosis import CAP, COVID, THRESHOLD
 from .bootstrap import Floats, interval, patient_draws
 from .methods import DECISION, CaseSet
-from .metrics import THRESHOLD
 from .tables import Estimate
 
 

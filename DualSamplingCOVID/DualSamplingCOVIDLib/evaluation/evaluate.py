@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..diagnosis import THRESHOLD
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..run_folder import TEST, VALIDATION, Run
@@ -18,7 +19,6 @@ from .cases import JudgedCase, judge
 from .comparisons import Comparison
 from .detection import Detection, detections
 from .methods import DECISION, CaseSet, case_sets
-from .metrics import THRESHOLD
 from .statistics import PERMUTATIONS
 from .tables import Row
 

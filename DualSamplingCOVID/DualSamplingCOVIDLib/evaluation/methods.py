@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..diagnosis import CutOffs
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, MODELS, TEST, VALIDATION, Run, RunCase
 from .combining import FORMS, LEAST_SHARE, cross_fitted, fitted_on
+from .metrics import sigmoid
 
 Floats = NDArray[np.float64]
 
@@ -97,7 +98,7 @@ def paper_sets(run: Run) -> tuple[CaseSet, CaseSet]:
 
 def _answered(name: str, cases: tuple[RunCase, ...], logits: dict[str, Floats], cut_offs: CutOffs) -> CaseSet:
     """Return a set with each model's probabilities and Eq. 5's, of logits [model, case]."""
-    probabilities = {model: _sigmoid(rows) for model, rows in logits.items()}
+    probabilities = {model: sigmoid(rows) for model, rows in logits.items()}
     combine = fitted_on("equation", [], [], [], [], cut_offs)
     ratios = CaseSet(name, cases, {}).ratios
     rows = [combine(us, ss, ratios) for us, ss in zip(logits[ATTENTION_US], logits[ATTENTION_SS], strict=True)]
@@ -165,9 +166,3 @@ def _ratio_alone(ratios: Floats, is_covid: NDArray[np.bool_], cut_offs: CutOffs)
         return lambda ratios: np.full(len(ratios), float(is_covid.any()))
     model = LogisticRegression().fit(feature(ratios), is_covid)
     return lambda ratios: model.predict_proba(feature(ratios))[:, 1] if len(ratios) else np.empty(0)
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    from scipy.special import expit
-
-    return np.asarray(expit(logits), dtype=np.float64)

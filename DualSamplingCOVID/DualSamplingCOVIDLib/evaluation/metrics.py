@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-THRESHOLD = 0.5
+from ..diagnosis import THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,13 @@ class Scores:
     sensitivity: float
     specificity: float
     f1: float
+
+
+def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
+    """Return the probabilities of logits, in the shape that came."""
+    from scipy.special import expit
+
+    return np.asarray(expit(np.asarray(logits, np.float64)), dtype=np.float64)
 
 
 def confusion(probabilities: ArrayLike, is_covid: ArrayLike) -> Confusion:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..diagnosis import THRESHOLD
 from ..errors import InputError
 from ..run_folder import RESULT, BegunRun, read_json
+from ..storage import without_nan
 from .bootstrap import LEVEL
 from .evaluate import Evaluation
 from .methods import DECISION, TITLES
-from .metrics import THRESHOLD
 from .tables import ALL, METRICS
 
 SCHEMA = 3
@@ -86,7 +86,7 @@ def as_record(evaluation: Evaluation) -> dict[str, Any]:
     }
     if evaluation.attention_quality:
         record["attention_quality"] = [dataclasses.asdict(table) for table in evaluation.attention_quality]
-    cleaned: dict[str, Any] = _without_nan(record)
+    cleaned: dict[str, Any] = without_nan(record)
     return cleaned
 
 
@@ -102,7 +102,7 @@ def read_record(path: Path, run: BegunRun) -> Record:
         known = f"(schema {data.get('schema')!r}, not {SCHEMA})"
         raise InputError(f"{path}: not what evaluate writes now {known}; evaluate the run again")
     try:
-        own = _without_nan(_about(run))
+        own = without_nan(_about(run))
         others = [name for key, name in _SAME_RUN.items() if data["run"][key] != own[key]]
         record = _read(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -145,12 +145,3 @@ def _read(data: dict[str, Any]) -> Record:
 def _figure(estimate: dict[str, Any]) -> Figure:
     value, low, high = (None if estimate[n] is None else float(estimate[n]) for n in ("value", "low", "high"))
     return Figure(value, low, high, int(estimate["n"]))
-
-
-def _without_nan(value: Any) -> Any:
-    """Return JSON-ready data in which what is not a finite number is None."""
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

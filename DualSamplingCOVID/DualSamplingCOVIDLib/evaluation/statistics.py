@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .metrics import THRESHOLD
+from ..diagnosis import THRESHOLD
 
 Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]

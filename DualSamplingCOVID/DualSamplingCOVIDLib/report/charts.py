@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..diagnosis import THRESHOLD
 from ..evaluation import roc
 from ..evaluation.bootstrap import patient_draws
 from ..evaluation.calibration import spread
 from ..evaluation.evaluate import Calibration, Evaluation
 from ..evaluation.methods import DECISION, DUAL, PAPER_METHODS, RATIO, TITLES, CaseSet
-from ..evaluation.metrics import THRESHOLD, auc
+from ..evaluation.metrics import auc
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, TEST, VALIDATION
 from .drawing import FONT, save
 from .tables import SET_TITLES

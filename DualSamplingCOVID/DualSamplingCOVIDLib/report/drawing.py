@@ -112,9 +112,9 @@ def show_no_map(panel: Axes, picture: npt.NDArray[np.float64], words: str) -> No
 
 
 def mark_view(panel: Axes, view: View) -> None:
-    """Write a view's orientation letters and its name, and draw its scale."""
+    """Write a view's orientation letters, its name and position, and draw its scale."""
     mark_orientation(panel, view)
-    mark_corner(panel, view.name)
+    mark_corner(panel, f"{view.name} · {view.position}")
     mark_scale(panel, view)
 
 

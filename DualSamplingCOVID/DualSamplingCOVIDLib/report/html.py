@@ -44,7 +44,7 @@ def render(ct: sitk.Image, diagnosis: Diagnosis, figure_png: bytes) -> str:
         tone=_TONES[decision.answer],
         research_use_only=RESEARCH_USE_ONLY,
         bars=told.bars,
-        across=summary.across_the_cut_off(decision, segmenter),
+        cautions=summary.cautions(decision, segmenter),
         sides=told.sides,
         size=ct.GetSize(),
         spacing=ct.GetSpacing(),

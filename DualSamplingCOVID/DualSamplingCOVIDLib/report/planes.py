@@ -58,6 +58,13 @@ class View:
         """Orientation letters at the picture's left, right, top and bottom edge."""
         return _LETTERS[self.right] + _LETTERS[self.down]
 
+    @property
+    def position(self) -> str:
+        """Where the plane lies in RAS, as Slicer's views say it: a letter and millimetres, such as ``S 43.0 mm``."""
+        axis = int(np.flatnonzero(np.cross(self.right, self.down))[0])
+        along = self.corner[axis] if axis == 2 else -self.corner[axis]
+        return f"{('RL', 'AP', 'SI')[axis][along < 0]} {abs(along):.1f} mm"
+
     def cut(self, image: sitk.Image, outside: float = 0.0) -> Plane:
         """Sample `image` linearly in physical space: float32 [height, width]; `outside` beyond the volume."""
         normal = np.cross(self.right, self.down)

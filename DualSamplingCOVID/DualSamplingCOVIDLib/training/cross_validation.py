@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .. import weights
+from ..analysis import software
 from ..progress import Progress, Say, silent, unsaid
 from ..run_folder import PREDICTION_COLUMNS, PREDICTIONS, RESULT, TEST, VALIDATION, WEIGHTS
 from ..storage import write_text, write_whole
@@ -150,6 +151,8 @@ def _finish(trainer: RecordedTrainer, fitted: Fitted, folder: Path, sets: dict[s
             "settings": asdict(settings),
             "cases": {"training": len(trainer.training), **{name: len(cases) for name, cases in sets.items()}},
             "size_balanced_groups": asdict(balance) if balance else None,
+            "device": torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "CPU",
+            "software": dict(software()),
         },
     )
     trainer.checkpoint.unlink(missing_ok=True)
