@@ -40,6 +40,19 @@ def test_the_interval_is_repeatable_and_skips_undefined_draws() -> None:
     assert none.resamples == 0 and math.isnan(none.low)
 
 
+def test_a_figure_that_no_resample_changes_has_no_interval() -> None:
+    one = patient_bootstrap(accuracy, [0.9, 0.8, 0.9], [True] * 3, ["a", "a", "a"], resamples=50)
+    assert (one.estimate, one.resamples) == (1.0, 50) and math.isnan(one.low) and math.isnan(one.high)
+    perfect = patient_bootstrap(auc, [0.9, 0.8, 0.3, 0.1], [True, True, False, False], "abcd", resamples=50)
+    assert perfect.estimate == 1.0 and math.isnan(perfect.low)
+    wrong_once = patient_bootstrap(accuracy, [0.9, 0.8, 0.3], [True] * 3, "abc", resamples=50)
+    assert wrong_once.low < wrong_once.estimate < wrong_once.high
+
+
+def accuracy(p: np.ndarray, covid: np.ndarray) -> float:
+    return float(np.mean((p >= 0.5) == covid))
+
+
 def test_a_patients_scans_are_drawn_together() -> None:
     draws = patient_draws(["a", "b", "a", "c"], resamples=50)
     assert draws.shape == (50, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,8 +41,8 @@ def test_what_was_written_is_read_for_its_own_run(made: Evaluation, tmp_path: Pa
     figure = found.figures["test", "sensitivity"]
     assert (figure.value, figure.low, figure.high, figure.n) == (
         row.sensitivity.value,
-        row.sensitivity.low,
-        row.sensitivity.high,
+        None if math.isnan(row.sensitivity.low) else row.sensitivity.low,
+        None if math.isnan(row.sensitivity.high) else row.sensitivity.high,
         row.covid,
     )
     assert len(found.figures) == 2 * 5

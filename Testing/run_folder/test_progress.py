@@ -114,6 +114,18 @@ def test_a_model_is_finished_when_its_result_and_predictions_are_whole(
     assert is_finished(a_run, 0, "baseline-us") is expected
 
 
+def test_tables_are_shown_of_the_networks_as_they_are_alone(a_run: Path) -> None:
+    folder = a_run / "folds" / "0" / "baseline-us"
+    (folder / "predictions.csv").write_text("case", encoding="utf-8")
+    (folder / "result.json").write_text('{"sha256": "ab"}', encoding="utf-8")
+    record = {"run": {"weights": {"0/baseline-us": "ab"}}, "tables": [], "methods": {}}
+    (a_run / "evaluation").mkdir()
+    (a_run / "evaluation" / "evaluation.json").write_text(json.dumps(record), encoding="utf-8")
+    assert RunProgress(a_run).tables() == record
+    (folder / "result.json").write_text('{"sha256": "cd"}', encoding="utf-8")  # trained again
+    assert RunProgress(a_run).tables() is None
+
+
 def test_the_plan_without_a_file_is_the_papers() -> None:
     config = Config()
     assert read_plan(None) == Plan(config.folds, config.models, config.training.epochs, config.training.augmentation)

@@ -75,11 +75,15 @@ def patient_draws(patients: Sequence[Hashable], resamples: int = RESAMPLES, seed
 
 
 def interval(estimate: float, found: ArrayLike, level: float = LEVEL) -> Interval:
-    """Return the percentile interval of what the resamples gave; NaN among them are left out."""
+    """Return the percentile interval of what the resamples gave; NaN among them are left out.
+
+    Its ends are NaN where all resamples gave the same, as where one patient alone carries a figure or every case is
+    right: that says nothing of how sure the figure is, and an interval without width would claim certainty.
+    """
     values = np.asarray(found, dtype=np.float64)
     values = values[~np.isnan(values)]
-    if not len(values):
-        return Interval(estimate, math.nan, math.nan, 0)
+    if not len(values) or values.min() == values.max():
+        return Interval(estimate, math.nan, math.nan, len(values))
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, float(low), float(high), len(values))
 

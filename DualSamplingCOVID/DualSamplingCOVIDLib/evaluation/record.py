@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..diagnosis import THRESHOLD
 from ..errors import InputError
-from ..run_folder import RESULT, BegunRun, read_json
+from ..run_folder import BegunRun, network_hashes, read_json
 from ..storage import without_nan
 from .bootstrap import LEVEL
 from .evaluate import Evaluation
@@ -119,11 +120,7 @@ def _about(run: BegunRun) -> dict[str, Any]:
         "segmenter": dataclasses.asdict(run.segmenter),
         "grid": {"shape_kji": run.grid_shape_kji, "spacing_xyz": run.grid_spacing_xyz},
         "folds": run.folds,
-        "weights": {
-            f"{fold}/{name}": read_json(weights.with_name(RESULT)).get("sha256")
-            for fold in range(run.folds)
-            for name, weights in run.weights(fold).items()
-        },
+        "weights": network_hashes(run.folder, itertools.product(range(run.folds), run.model_names)),
     }
 
 

@@ -104,6 +104,8 @@ def _figure(value: float | None) -> str:
 
 
 def _interval(estimate: dict[str, Any]) -> str:
+    if estimate["low"] is None:
+        return _("{value}, n = {n}").format(value=_figure(estimate["value"]), n=estimate["n"])
     return _("{value}, 95 % interval {low} to {high}, n = {n}").format(
         value=_figure(estimate["value"]), low=_figure(estimate["low"]), high=_figure(estimate["high"]), n=estimate["n"]
     )

@@ -32,6 +32,7 @@ from .layout import (
     RunCase,
     is_finished,
     model_folder,
+    network_hashes,
 )
 from .progress import ModelProgress, Plan, RunProgress, read_plan
 from .reading import read_begun, read_json, read_run
@@ -68,6 +69,7 @@ __all__ = [
     "RunProgress",
     "is_finished",
     "model_folder",
+    "network_hashes",
     "read_begun",
     "read_json",
     "read_plan",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,12 @@ def is_finished(folder: Path, fold: int, model: str) -> bool:
         return (place / PREDICTIONS).stat().st_size > 0
     except (OSError, ValueError):
         return False
+
+
+def network_hashes(folder: Path, jobs: Iterable[tuple[int, str]]) -> dict[str, str | None]:
+    """Return the SHA-256 of the weights of those models (fold, name) that are finished, by ``"fold/name"``."""
+    results = {job: model_folder(folder, *job) / RESULT for job in jobs if is_finished(folder, *job)}
+    return {f"{k}/{name}": json.loads(path.read_bytes()).get("sha256") for (k, name), path in results.items()}
 
 
 class Epoch(NamedTuple):

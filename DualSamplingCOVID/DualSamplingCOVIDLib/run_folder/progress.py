@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .layout import CONFIG, EPOCHS, EVALUATION, MODELS, STEPS, Epoch, is_finished, model_folder
+from .layout import CONFIG, EPOCHS, EVALUATION, MODELS, STEPS, Epoch, is_finished, model_folder, network_hashes
 
 _COUNTS = ("folds", "epochs")
 
@@ -140,10 +140,12 @@ class RunProgress:
         return any([reader.read() for reader in self._readers.values()]) or begins
 
     def tables(self) -> dict[str, Any] | None:
-        """Return evaluation.json as `evaluate` wrote it, None where there is none or it is not whole."""
+        """Return evaluation.json as `evaluate` wrote it; None where there is none of the networks as they are now."""
         try:
             text = (self.folder / EVALUATION / "evaluation.json").read_text(encoding="utf-8")
             record = json.loads(text)
+            if record["run"]["weights"] != network_hashes(self.folder, self.plan.jobs):
+                return None
             return record if isinstance(record["tables"], list) and isinstance(record["methods"], dict) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
