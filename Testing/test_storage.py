@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,29 @@ def test_partial_files_are_named_after_their_process_and_others_are_left_alone(t
         (tmp_path / name).touch()
     storage.remove_partials(tmp_path, "dead-2")
     assert {path.name for path in tmp_path.iterdir()} == {"a.npz", names[0]}
+
+
+def test_of_two_who_write_the_same_file_neither_loses_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_text("")
+
+    def add(name: str) -> None:
+        for number in range(30):
+            with storage.alone(file):
+                storage.write_text(file, file.read_text() + f"{name}{number}\n")
+
+    writers = [threading.Thread(target=add, args=(name,)) for name in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(file.read_text().split()) == sorted(f"{name}{number}" for name in "ab" for number in range(30))
+    assert os.listdir(tmp_path) == ["lines.txt"]
+
+
+def test_a_lock_that_nobody_gives_up_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "PATIENCE_SECONDS", 0.1)
+    (tmp_path / ".lines.txt.lock").touch()
+    with storage.alone(tmp_path / "lines.txt"):
+        assert (tmp_path / ".lines.txt.lock").exists()
+    assert not os.listdir(tmp_path)

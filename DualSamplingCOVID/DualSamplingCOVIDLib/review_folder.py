@@ -5,14 +5,16 @@ Standard library alone, as `run_folder`.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import InputError, ResourceError
-from .storage import write_text
+from .storage import alone, write_text
 
 FILE, FOLDER = "review.csv", "review"
 AGREE, FLAG = "agree", "flag"
@@ -106,6 +108,11 @@ class Opinions:
         """Save what could not be saved before; raises as `save`."""
         if not self._unsaved:
             return
+        with _writable(self.path), alone(self.path):
+            self._merge()
+
+    def _merge(self) -> None:
+        """Read the file, put what is unsaved into it, and write it."""
         columns, rows = _read(self.path)
         found = {row["case_id"]: row for row in rows}
         changed = [case for case in self._unsaved if found.get(case) != self._known.get(case)]
@@ -159,8 +166,13 @@ def _write(path: Path, columns: list[str], rows: dict[str, Row]) -> None:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
+    write_text(path, text.getvalue())
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
     try:
-        write_text(path, text.getvalue())
+        yield
     except OSError as error:
         raise ResourceError(
             f"{path}: cannot be written ({error.strerror}); what you said is kept here and saved with the next"

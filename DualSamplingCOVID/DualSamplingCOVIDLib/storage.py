@@ -8,7 +8,7 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,35 @@ def write_whole(file: Path, write: Callable[[Path], object]) -> None:
     if os.name == "posix":
         with contextlib.suppress(OSError):  # some network file systems know no such thing
             _to_disk(file.parent)
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Keep others who ask for the same file waiting, so that what is read, changed and written anew loses no change.
+
+    A lock that nobody gives up for `PATIENCE_SECONDS` is of somebody who died, and is taken over.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    lock = file.with_name(f".{file.name}.lock")
+    seen, since = None, time.monotonic()
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):
+                now = lock.stat().st_mtime_ns
+                if now != seen:
+                    seen, since = now, time.monotonic()
+                elif time.monotonic() >= since + PATIENCE_SECONDS:
+                    lock.unlink(missing_ok=True)
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def remove_partials(folder: Path, process: str) -> None:

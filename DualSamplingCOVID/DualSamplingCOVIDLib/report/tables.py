@@ -59,13 +59,13 @@ def table_2(evaluation: Evaluation) -> Sheet:
                 cells += [_number(found.fold_mean)] if name == VALIDATION else []
             rows.append(tuple(cells))
     note = (
-        "TV set: the validation folds pooled, with the mean over the single folds beside it. Test set: mean ± standard "
-        "deviation (ddof 1) over the fold models. In brackets: 95 % interval by patient-clustered bootstrap. n: cases "
-        "that the figure rests on. Threshold 0.5, positive is COVID-19, F1 is the mean over both classes. An interval "
-        "without width is what resampling few cases gives, not certainty. Each network's best epoch was chosen on its "
-        "validation fold, so the TV set's figures are optimistic, and the cut-offs of the infection ratio were fitted "
-        "on the ratios of all folds. The infection ratio alone (a logistic regression on its logarithm, cross-fitted) "
-        "is what the others must beat."
+        "TV set: the validation folds pooled, with the mean over the single folds beside it. Test set: mean ± "
+        "standard deviation (ddof 1) over the fold models. In brackets: 95 % interval by patient-clustered "
+        "bootstrap; none where no resample changes the figure, since it would claim certainty. n: cases that the "
+        "figure rests on. Threshold 0.5, positive is COVID-19, F1 is the mean over both classes. Each network's "
+        "best epoch was chosen on its validation fold, so the TV set's figures are optimistic, and the cut-offs of "
+        "the infection ratio were fitted on the ratios of all folds. The infection ratio alone (a logistic "
+        "regression on its logarithm, cross-fitted) is what the others must beat."
     )
     return Sheet("table2", "Table II: classification results", tuple(head), tuple(rows), note)
 
