@@ -153,7 +153,7 @@ def test_a_bundle_that_is_removed_meanwhile_is_named(clean, tmp_path):
     clean.start()
     shutil.rmtree(folder)
     clean.finish(60)
-    assert str(folder) in clean.ui.messageLabel.text and "no such bundle" in clean.ui.messageLabel.text
+    assert str(folder) in clean.ui.messageLabel.text and "no such folder" in clean.ui.messageLabel.text
 
 
 def test_a_bundle_that_was_tampered_with_is_named(clean, tmp_path):
