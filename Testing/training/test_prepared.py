@@ -90,8 +90,8 @@ def test_a_damaged_or_missing_file_of_the_cache_is_named(tmp_path: Path) -> None
 
 def test_one_ct_under_two_patients_is_refused_and_under_one_noted(a_case: tuple[Case, float], tmp_path: Path) -> None:
     case, _ = a_case
-    copy = tmp_path / "copy.nrrd"
-    copy.write_bytes(case.image.read_bytes())
+    copy = tmp_path / "copy.nii.gz"  # the same CT, in another format
+    sitk.WriteImage(sitk.ReadImage(case.image), copy)
     again = replace(case, case_id="two", image=copy)
     with pytest.raises(InputError) as caught:
         prepare_cohort([case, replace(again, patient_id="other")], SPEC, "threshold", tmp_path / "ready")

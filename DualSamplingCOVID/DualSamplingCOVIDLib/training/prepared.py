@@ -29,7 +29,7 @@ from ..segmentation import GivenMasks, Segmenter, folder_of, is_network, segment
 from ..storage import sha256, write_text
 from ..weights import METADATA
 
-PREPARATION = 4
+PREPARATION = 5
 """Goes up whenever the same CT and masks are made ready in another way; what was cached before is then not used."""
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 """What Windows leaves in a folder that was looked at; macOS and others leave files whose names begin with a dot."""
@@ -41,7 +41,7 @@ class PreparedCase:
 
     `file` holds image (float16 [k,j,i] in [0,1]), infection and lungs (uint8 shares, 255 = all of a voxel). `ratio` is
     the infection ratio on the CT's own grid, in the masks of `segmenter` (None where it is not known). `content` is the
-    digest of the CT's bytes, empty where it is not known.
+    digest of the CT's voxels and geometry, whatever file they came in; empty where it is not known.
     """
 
     case_id: str
@@ -110,7 +110,7 @@ def prepare_cohort(
 
 
 def same_ct_notes(prepared: Sequence[PreparedCase]) -> list[str]:
-    """Return a sentence for each case whose CT another case of the patient has, byte for byte."""
+    """Return a sentence for each case whose CT another case of the patient has, voxel for voxel."""
     return [
         f"The cases {first.case_id} and {second.case_id} are the same CT: it counts twice."
         for first, second in _same_cts(prepared)
@@ -187,16 +187,14 @@ def _prepare(
     key = hashlib.sha256(json.dumps([content, settings]).encode()).hexdigest()[:32]
     file, note = folder / f"{key}.npz", folder / f"{key}.json"
     if not (file.exists() and note.exists()):
-        ratio, card = _make(case, spec, segmenter_name, device, file)
-        write_text(note, json.dumps({"ratio": ratio, "segmenter": asdict(card)}))
+        write_text(note, json.dumps(_make(case, spec, segmenter_name, device, file)))
     found = json.loads(note.read_text(encoding="utf-8"))
     card = SegmenterCard(**{**found["segmenter"], "cut_offs": CutOffs(**found["segmenter"]["cut_offs"])})
-    (_, digest), *_ = content
-    return PreparedCase(case.case_id, case.patient_id, case.label, case.split, found["ratio"], file, card, digest)
+    return PreparedCase(case.case_id, case.patient_id, case.label, case.split, found["ratio"], file, card, found["ct"])
 
 
-def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Path) -> tuple[float, SegmenterCard]:
-    """Segment and preprocess one case into `file`; return its infection ratio and whose masks it is of."""
+def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Path) -> dict[str, Any]:
+    """Segment and preprocess one case into `file`; return its infection ratio, whose masks it is of, and which CT."""
     ct = read_ct(case.image)
     try:
         segmentation = back_end(case, segmenter_name, ct.image, device).segment(ct.image)
@@ -208,7 +206,7 @@ def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Pa
     infection, lungs = (np.ceil(share * FULL_SHARE).astype(np.uint8) for share in (ready.infection, ready.lungs))
     image = ready.image.astype(np.float16)
     write_volume(file, image, infection, lungs)
-    return segmentation.ratio, segmentation.segmenter
+    return {"ratio": segmentation.ratio, "segmenter": asdict(segmentation.segmenter), "ct": ct.sha256}
 
 
 def back_end(case: HasMasks, name: str, ct: sitk.Image, device: str = "auto") -> Segmenter:
