@@ -80,7 +80,9 @@ def _default_bundle() -> Path:
 
 def _why(used: SegmenterCard, learned: SegmenterCard) -> str:
     """Say why this segmenter was taken where nobody named one."""
-    return "with which the bundle learned" if used.name == learned.name else "the default"
+    if used.name != learned.name:
+        return "the default"
+    return "with which the bundle learned" + (", in another version" if used.version != learned.version else "")
 
 
 def _answer(decision: Decision) -> str:

@@ -147,7 +147,7 @@ class RunProgress:
             if record["run"]["weights"] != network_hashes(self.folder, self.plan.jobs):
                 return None
             return record if isinstance(record["tables"], list) and isinstance(record["methods"], dict) else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
 
