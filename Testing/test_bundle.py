@@ -47,13 +47,15 @@ def test_a_saved_bundle_is_loaded_with_every_field(tmp_path: Path) -> None:
 def test_what_a_bundle_holds_is_shown_a_line_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_bundle(tmp_path / "b")
     data = json.loads((tmp_path / "b" / "metadata.json").read_text())
-    data["evaluation"] = {"held_out": {"all": {"n": 120, "auc": 0.8512345}, "large": {"n": 38}}, "seconds": 3000}
+    held_out = {"all": {"n": 120, "auc": 0.8512345}, "large": {"n": 38}}
+    data["evaluation"] = {"held_out": held_out, "tables": [{"n": 1}, {"n": 2}], "seconds": 3000}
     (tmp_path / "b" / "metadata.json").write_text(json.dumps(data))
     assert main(["bundle", "show", str(tmp_path / "b")]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("random 1 (research use only)\n")
-    expected = ["evaluation:", "  held_out:", "    all: n 120, auc 0.8512", "    large: n 38", "  seconds: 3000"]
-    assert shown.splitlines()[-5:] == expected
+    expected = ["evaluation:", "  held_out:", "    all: n 120, auc 0.8512", "    large: n 38"]
+    expected += ["  tables: 2 rows in metadata.json", "  seconds: 3000"]
+    assert shown.splitlines()[-6:] == expected
 
 
 def _tamper(folder: Path) -> None:

@@ -142,7 +142,7 @@ def test_opinions_come_back(tmp_path: Path) -> None:
     assert again.of("b").opinion == FLAG and again.of("b").time.endswith("Z")
     with (tmp_path / "review.csv").open(encoding="utf-8", newline="") as stream:
         assert [row["case_id"] for row in csv.DictReader(stream)] == ["a", "b"]
-    assert [path.name for path in tmp_path.iterdir()] == ["review.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"review.csv", ".review.csv.lock"}
 
 
 def test_what_cannot_be_written_is_saved_with_the_next(tmp_path: Path) -> None:

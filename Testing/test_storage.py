@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -96,12 +98,28 @@ def test_of_two_who_write_the_same_file_neither_loses_a_line(tmp_path: Path) -> 
     for writer in writers:
         writer.join()
     assert sorted(file.read_text().split()) == sorted(f"{name}{number}" for name in "ab" for number in range(30))
-    assert os.listdir(tmp_path) == ["lines.txt"]
 
 
-def test_a_lock_that_nobody_gives_up_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_another_keeps_is_an_error_and_is_gone_with_its_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(storage, "PATIENCE_SECONDS", 0.1)
-    (tmp_path / ".lines.txt.lock").touch()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "lines.txt")], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with pytest.raises(OSError), storage.alone(tmp_path / "lines.txt"):
+        pass
+    holder.kill()
+    holder.wait()
     with storage.alone(tmp_path / "lines.txt"):
-        assert (tmp_path / ".lines.txt.lock").exists()
-    assert not os.listdir(tmp_path)
+        pass
+
+
+HOLD = """
+import pathlib, sys, time
+from DualSamplingCOVIDLib import storage
+with storage.alone(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import math
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -46,29 +47,37 @@ def write_whole(file: Path, write: Callable[[Path], object]) -> None:
 def alone(file: Path) -> Iterator[None]:
     """Keep others who ask for the same file waiting, so that what is read, changed and written anew loses no change.
 
-    A lock that nobody gives up for `PATIENCE_SECONDS` is of somebody who died, and is taken over.
+    The system gives the lock up with the process that holds it; `.<name>.lock` stays beside the file. Where a network
+    file system has no locks, nobody waits.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or another keeps the lock for `PATIENCE_SECONDS`.
     """
-    lock = file.with_name(f".{file.name}.lock")
-    seen, since = None, time.monotonic()
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            with contextlib.suppress(FileNotFoundError):
-                now = lock.stat().st_mtime_ns
-                if now != seen:
-                    seen, since = now, time.monotonic()
-                elif time.monotonic() >= since + PATIENCE_SECONDS:
-                    lock.unlink(missing_ok=True)
-            time.sleep(0.02)
-    try:
+    with file.with_name(f".{file.name}.lock").open("ab") as stream:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                _lock(stream.fileno())
+                break
+            except (BlockingIOError, PermissionError):
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.02)
+            except OSError:
+                break
         yield
-    finally:
-        lock.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file until it is closed; BlockingIOError or PermissionError where another has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def remove_partials(folder: Path, process: str) -> None:

@@ -134,20 +134,12 @@ def test_planes_go_from_the_top_down_and_from_front_to_back(a_case: Case) -> Non
     assert depths == sorted(depths) and len(depths) == 3
 
 
-def test_positions_are_written_with_the_letter_of_their_direction(a_case: Case) -> None:
-    box = planes.bounds(a_case[0])
-    assert grid.position(planes.axial(box, np.array([0, 0, -12.34]), 1.0)) == "I 12.3 mm"
-    assert grid.position(planes.axial(box, np.array([0, 0, 12.36]), 1.0)) == "S 12.4 mm"
-    assert grid.position(planes.coronal(box, np.array([0, 7.0, 0]), 1.0)) == "P 7.0 mm"
-    assert grid.position(planes.coronal(box, np.array([0, -7.0, 0]), 1.0)) == "A 7.0 mm"
-
-
 def test_words_say_segmenter_volumes_ratio_stratum_and_use(a_case: Case) -> None:
     drawn = grid.draw(a_case[0], a_case[1].segmentation)
     words = "\n".join(text.get_text() for holder in (drawn, *drawn.axes) for text in holder.texts)
     found = a_case[1].segmentation
     for expected in ("segmenter thresholds 1.0", "Research use only", f"ratio {found.ratio:.4f}, medium",
-                     "(cut-offs 0.001, 0.005, 0.03)", "right lung", "left lung", "5 cm", "axial, S"):  # fmt: skip
+                     "(cut-offs 0.001, 0.005, 0.03)", "right lung", "left lung", "5 cm", "axial · S"):  # fmt: skip
         assert expected in words
     for letter in "RLAPSI":
         assert f"\n{letter}\n" in f"\n{words}\n"

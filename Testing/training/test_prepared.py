@@ -90,9 +90,12 @@ def test_a_damaged_or_missing_file_of_the_cache_is_named(tmp_path: Path) -> None
 
 def test_one_ct_under_two_patients_is_refused_and_under_one_noted(a_case: tuple[Case, float], tmp_path: Path) -> None:
     case, _ = a_case
-    copy = tmp_path / "copy.nii.gz"  # the same CT, in another format
-    sitk.WriteImage(sitk.ReadImage(case.image), copy)
-    again = replace(case, case_id="two", image=copy)
+    copies = {}
+    for name in ("image", "lungs", "infection"):  # the same CT as another program may keep it
+        flipped = sitk.Flip(sitk.ReadImage(getattr(case, name)), (False, True, False))
+        copies[name] = tmp_path / f"{name}.nii.gz"
+        sitk.WriteImage(sitk.Cast(flipped, sitk.sitkFloat32) if name == "image" else flipped, copies[name])
+    again = replace(case, case_id="two", **copies)
     with pytest.raises(InputError) as caught:
         prepare_cohort([case, replace(again, patient_id="other")], SPEC, "threshold", tmp_path / "ready")
     assert "the cases one and two are the same CT under two patient_ids" in str(caught.value)

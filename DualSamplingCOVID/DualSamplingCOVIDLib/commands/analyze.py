@@ -53,11 +53,11 @@ def run(options: argparse.Namespace) -> None:
     progress("reading the CT", 0.0)
     ct = read_ct(options.input, options.series)
     parts.import_ahead(options.write)
-    why = "asked for" if options.segmenter else _why(back_end.card, bundle.segmenter)
+    why = ", asked for" if options.segmenter else _why(back_end.card, bundle.segmenter)
     if options.lungs or options.infection:
         lungs = read_lungs(options.lungs, ct.image) if options.lungs else None
         infection = read_mask(options.infection, ct.image) if options.infection else None
-        back_end = GivenMasks(back_end, lungs=lungs, infection=infection)
+        back_end, why = GivenMasks(back_end, lungs=lungs, infection=infection), ""
     diagnosis = analysis.analyze(ct, bundle, back_end, options.device, progress, str(options.input))
 
     with output.whole(options.output, options.overwrite, parts.MARKS) as folder:
@@ -79,10 +79,10 @@ def _default_bundle() -> Path:
 
 
 def _why(used: SegmenterCard, learned: SegmenterCard) -> str:
-    """Say why this segmenter was taken where nobody named one."""
-    if used.name != learned.name:
-        return "the default"
-    return "with which the bundle learned" + (", in another version" if used.version != learned.version else "")
+    """Say why this segmenter was taken where nobody named one and no mask was given."""
+    if used.name != learned.name.partition(" with ")[0]:
+        return ", the default"
+    return ", with which the bundle learned" + (", in another version" if used.version != learned.version else "")
 
 
 def _answer(decision: Decision) -> str:
@@ -96,7 +96,7 @@ def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str], why: 
     lines = [
         f"{_answer(decision)} (research use only)",
         f"the bundle learned from {diagnosis.bundle.learned_from}",
-        f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter, {why})",
+        f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter{why})",
         *summary.cautions(decision, diagnosis.segmentation.segmenter),
         *(f"note: {finding.message}" for finding in diagnosis.findings),
         *(f"not written: {entry}" for entry in missing),

@@ -1,6 +1,8 @@
 """`bundle show|check DIR`, `bundle export RUN`: what a bundle holds, whether it is sound, and one made of a run."""
 
 import argparse
+import io
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def show(options: argparse.Namespace) -> None:
-    """Load the bundle, hashes included, and print its card."""
+    """Load the bundle, hashes included, and print its card; what the output's encoding lacks is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     print(_card(load_bundle(options.folder)))
 
 
@@ -110,4 +114,6 @@ def _indented(values: Mapping[str, Any], depth: int = 1) -> Iterator[str]:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+        return f"{len(value)} rows in {METADATA}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

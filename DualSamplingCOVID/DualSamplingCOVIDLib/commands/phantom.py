@@ -1,6 +1,7 @@
 """`phantom --cases N --seed S --output DIR`: synthetic chest CTs with masks and cohort.csv."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from ..errors import ResourceError
@@ -30,4 +31,5 @@ def run(options: argparse.Namespace) -> None:
             write_cohort(folder, options.cases, options.seed, options.progress)
         except RuntimeError as error:
             raise ResourceError(f"{folder}: the phantoms could not be written: is the disk full?") from error
-    print(f"{options.cases} phantoms in {options.output}, listed in its cohort.csv (computer-made, of no patient)")
+    made = f"{options.cases} phantoms in {options.output}, listed in its cohort.csv (computer-made, of no patient)"
+    print(made, file=sys.stderr)

@@ -135,7 +135,7 @@ CHECKS: tuple[Check, ...] = (
           " % of the largest section", lambda f: f.cut_share),
     Check("solid-lungs", _NOT_CHEST + "what was taken for lungs is solid (median)", "refuse", "above", -100, " HU",
           lambda f: f.lung_hu),
-    Check("gas-lungs", _NOT_CHEST + "what was taken for lungs is gas (median)", "refuse", "below", -960, " HU",
+    Check("gas-lungs", _NOT_CHEST + "what was taken for lungs is gas (median)", "refuse", "below", -975, " HU",
           lambda f: f.lung_hu),
     Check("small-lungs", "the lungs are small for an adult", "warn", "below", 1000, " ml", lambda f: f.lung_ml),
     Check("large-lungs", "the lungs are large for an adult", "warn", "above", 9000, " ml", lambda f: f.lung_ml),

@@ -222,8 +222,8 @@ def _draw_reliability(panel: Axes, one: Calibration, method: str) -> None:
     panel.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
     p, share = ([getattr(group, name) for group in one.bins] for name in ("mean_probability", "share"))
     errors = [
-        [max(0.0, group.share - group.share_low) for group in one.bins],
-        [max(0.0, group.share_high - group.share) for group in one.bins],
+        [np.maximum(0.0, group.share - group.share_low) for group in one.bins],  # NaN, where there is none, draws none
+        [np.maximum(0.0, group.share_high - group.share) for group in one.bins],
     ]
     panel.errorbar(p, share, yerr=errors, color=color, marker=_MARKERS[method], markersize=4.5, linewidth=1.2,
                    elinewidth=0.8, capsize=2)  # fmt: skip

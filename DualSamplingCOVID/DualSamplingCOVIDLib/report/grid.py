@@ -92,13 +92,6 @@ def draw(ct: sitk.Image, segmentation: Segmentation) -> Figure:
     return figure
 
 
-def position(view: View) -> str:
-    """Where a view lies, as Slicer writes it: a letter for the direction and millimetres from the origin."""
-    axis, letters = (2, "SI") if view.name == "axial" else (1, "PA")
-    place = view.corner[axis]
-    return f"{letters[0 if place >= 0 else 1]} {abs(place):.1f} mm"
-
-
 def _positions(inner: Box, axis: int, shares: tuple[float, ...], infected: planes.Point, ct: sitk.Image) -> list[float]:
     """Places along an LPS axis (mm) at shares of the lungs, the nearest moved to where most infection lies."""
     places = [float(inner.low[axis] + share * inner.extent[axis]) for share in shares]
@@ -126,7 +119,7 @@ def _draw_block(
         plain, outlined = rows[0][n], rows[1][n]
         show(plain, picture)
         show(outlined, picture)
-        mark_corner(plain, f"{view.name}, {position(view)}")
+        mark_corner(plain, f"{view.name} · {view.position}")
         mark_corner(outlined, "most infection" if areas[n] and areas[n] == max(areas) else "")
         _draw_masks(outlined, view, infected[n], segmentation)
     mark_orientation(rows[0][0], block[0])

@@ -137,7 +137,7 @@ def comparisons(evaluation: Evaluation) -> Sheet:
             TITLES[one.first],
             TITLES[one.second],
             f"{one.n} ({one.patients})",
-            f"{_signed(one.difference)} ({_signed(one.low)} to {_signed(one.high)})",
+            _signed(one.difference) + ("" if math.isnan(one.low) else f" ({_signed(one.low)} to {_signed(one.high)})"),
             _p(one.p_value),
             _p(one.p_holm) + (" *" if is_real(one) else ""),
             _p(one.p_clustered_delong),

@@ -33,9 +33,10 @@ from .layout import (
     is_finished,
     model_folder,
     network_hashes,
+    read_json,
 )
 from .progress import ModelProgress, Plan, RunProgress, read_plan
-from .reading import read_begun, read_json, read_run
+from .reading import read_begun, read_run
 
 __all__ = [
     "ATTENTION_SS",

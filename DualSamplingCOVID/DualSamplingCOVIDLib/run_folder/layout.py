@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..diagnosis import COVID, CutOffs, SegmenterCard
 from ..errors import InputError
@@ -56,9 +56,30 @@ def is_finished(folder: Path, fold: int, model: str) -> bool:
 
 
 def network_hashes(folder: Path, jobs: Iterable[tuple[int, str]]) -> dict[str, str | None]:
-    """Return the SHA-256 of the weights of those models (fold, name) that are finished, by ``"fold/name"``."""
+    """Return the SHA-256 of the weights of those models (fold, name) that are finished, by ``"fold/name"``.
+
+    Raises:
+        InputError: a result.json cannot be read, or is none.
+    """
     results = {job: model_folder(folder, *job) / RESULT for job in jobs if is_finished(folder, *job)}
-    return {f"{k}/{name}": json.loads(path.read_bytes()).get("sha256") for (k, name), path in results.items()}
+    return {f"{fold}/{name}": read_json(path).get("sha256") for (fold, name), path in results.items()}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, such as a finished model's result.json or what `evaluate` found.
+
+    Raises:
+        InputError: the file cannot be read, or holds none.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{path}: no JSON object")
+    return record
 
 
 class Epoch(NamedTuple):

@@ -147,7 +147,7 @@ class RunProgress:
             if record["run"]["weights"] != network_hashes(self.folder, self.plan.jobs):
                 return None
             return record if isinstance(record["tables"], list) and isinstance(record["methods"], dict) else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, InputError):
             return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from .layout import (
     Run,
     RunCase,
     is_finished,
+    read_json,
 )
 
 _CLOSE = 1e-6
@@ -67,23 +67,6 @@ def read_run(folder: Path) -> Run:
             models.append(FoldModel(fold, name, logits))
     _refuse(folder, problems)
     return Run(folder=folder, cases=tuple(cases), models=tuple(models), unfinished=tuple(unfinished), **card)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object, such as a finished model's result.json or what `evaluate` found.
-
-    Raises:
-        InputError: the file cannot be read, or holds none.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {_why(error)}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{path}: no JSON object")
-    return record
 
 
 def _refuse(folder: Path, problems: list[str]) -> None:

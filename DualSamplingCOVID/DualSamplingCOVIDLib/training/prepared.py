@@ -29,7 +29,7 @@ from ..segmentation import GivenMasks, Segmenter, folder_of, is_network, segment
 from ..storage import sha256, write_text
 from ..weights import METADATA
 
-PREPARATION = 5
+PREPARATION = 4
 """Goes up whenever the same CT and masks are made ready in another way; what was cached before is then not used."""
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 """What Windows leaves in a folder that was looked at; macOS and others leave files whose names begin with a dot."""
@@ -41,7 +41,7 @@ class PreparedCase:
 
     `file` holds image (float16 [k,j,i] in [0,1]), infection and lungs (uint8 shares, 255 = all of a voxel). `ratio` is
     the infection ratio on the CT's own grid, in the masks of `segmenter` (None where it is not known). `content` is the
-    digest of the CT's voxels and geometry, whatever file they came in; empty where it is not known.
+    digest of the CT's HU, whatever file they came in; empty where it is not known.
     """
 
     case_id: str
@@ -189,6 +189,9 @@ def _prepare(
     if not (file.exists() and note.exists()):
         write_text(note, json.dumps(_make(case, spec, segmenter_name, device, file)))
     found = json.loads(note.read_text(encoding="utf-8"))
+    if "ct" not in found:  # version 0.1.0 did not note it at first
+        found["ct"] = _same(read_ct(case.image).image)
+        write_text(note, json.dumps(found))
     card = SegmenterCard(**{**found["segmenter"], "cut_offs": CutOffs(**found["segmenter"]["cut_offs"])})
     return PreparedCase(case.case_id, case.patient_id, case.label, case.split, found["ratio"], file, card, found["ct"])
 
@@ -206,7 +209,13 @@ def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Pa
     infection, lungs = (np.ceil(share * FULL_SHARE).astype(np.uint8) for share in (ready.infection, ready.lungs))
     image = ready.image.astype(np.float16)
     write_volume(file, image, infection, lungs)
-    return {"ratio": segmentation.ratio, "segmenter": asdict(segmentation.segmenter), "ct": ct.sha256}
+    return {"ratio": segmentation.ratio, "segmenter": asdict(segmentation.segmenter), "ct": _same(ct.image)}
+
+
+def _same(ct: sitk.Image) -> str:
+    """Return a digest that copies of a CT share: its whole HU in LPS order, whatever format and order they came in."""
+    array = np.rint(sitk.GetArrayFromImage(sitk.DICOMOrient(ct, "LPS"))).astype("<i2")
+    return hashlib.sha256(str(array.shape).encode() + np.ascontiguousarray(array).data).hexdigest()
 
 
 def back_end(case: HasMasks, name: str, ct: sitk.Image, device: str = "auto") -> Segmenter:
