@@ -114,7 +114,8 @@ def show_no_map(panel: Axes, picture: npt.NDArray[np.float64], words: str) -> No
 def mark_view(panel: Axes, view: View) -> None:
     """Write a view's orientation letters, its name and position, and draw its scale."""
     mark_orientation(panel, view)
-    mark_corner(panel, f"{view.name} · {view.position}")
+    mark_corner(panel, view.name)
+    mark_corner(panel, view.position, at_top=False)
     mark_scale(panel, view)
 
 
@@ -127,9 +128,10 @@ def mark_orientation(panel: Axes, view: View) -> None:
                    family=FONT, weight="bold", path_effects=_dark_rim())  # fmt: skip
 
 
-def mark_corner(panel: Axes, words: str) -> None:
-    """Write words in the upper left corner."""
-    panel.text(0.025, 0.975, words, transform=panel.transAxes, ha="left", va="top", color=TEXT, fontsize=10,
+def mark_corner(panel: Axes, words: str, *, at_top: bool = True) -> None:
+    """Write words in the upper or the lower left corner."""
+    y, vertical = (0.975, "top") if at_top else (0.025, "bottom")
+    panel.text(0.025, y, words, transform=panel.transAxes, ha="left", va=vertical, color=TEXT, fontsize=10,
                family=FONT, parse_math=False, path_effects=_dark_rim())  # fmt: skip
 
 
