@@ -39,7 +39,7 @@ class CT:
 
     @property
     def sha256(self) -> str:
-        """Digest over voxels and geometry: the same CT gives the same digest, whatever file it came in."""
+        """Digest over voxels in their order and geometry: formats that keep both as they were give the same."""
         image = self.image
         place = (*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection())
         digest = hashlib.sha256(f"{image.GetSize()} {image.GetPixelIDTypeAsString()}".encode())
