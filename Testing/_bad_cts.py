@@ -112,6 +112,20 @@ def two_patients(folder: Path) -> None:
     write_series(folder, voxels(10), series="1.2.3.6", patient="ID-4712")
 
 
+def two_patients_in_one_series(folder: Path) -> None:
+    for index, file in enumerate(write_series(folder, voxels(20))):
+        edit(file, PatientID=f"ID-{index % 2}")
+
+
+def sheared(file: Path) -> None:
+    """A NIfTI file whose only geometry is an sform with an axis that leans."""
+    sitk.WriteImage(image(noise(), (1, 1, 1)), file)
+    content = bytearray(file.read_bytes())
+    struct.pack_into("<2h", content, 252, 0, 1)
+    struct.pack_into("<12f", content, 280, 1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
+    file.write_bytes(content)
+
+
 def junk_for_jpeg(folder: Path) -> None:
     (written,) = write_series(folder, voxels(1))
     one = pydicom.dcmread(written)
@@ -187,6 +201,9 @@ CTS: list[tuple[str, Make, str]] = [
     ("ten-voxels-wide.nrrd", wrote(noise(10, 10, 10)), "not a chest CT: too little lung"),
     ("few-voxels.nrrd", wrote(noise(4, 24, 32)), "too few voxels along one axis"),
     ("two-patients", two_patients, "CTs of more than one patient in one folder"),
+    ("one-series", two_patients_in_one_series, "CTs of more than one patient in one folder"),
+    ("sheared.nii", sheared, "its axes are sheared: they are not perpendicular"),
+    ("spacing.mha", text, UNREADABLE),
     ("cut-in-meta/cut.dcm", with_slice_of(140), CUT_DICOM),
     ("cut-in-header/cut.dcm", with_slice_of(600), CUT_DICOM),
     ("cut-in-pixels/cut.dcm", with_slice_of(1800), "the pixels are truncated"),

@@ -174,6 +174,11 @@ def pickled(path: Path) -> None:
     torch.save(ResNet34(2).state_dict(), path)
 
 
+def pickle_deeper(folder: Path) -> None:
+    (folder / "models").mkdir()
+    (folder / "models" / "model.pt").write_bytes(pickle.dumps(1))
+
+
 ALTERED = "altered or truncated (its SHA-256 is not the one in metadata.json)"
 ANOTHER_ARCHITECTURE = "weights of another architecture than ResNet34 of width"
 BUNDLES: list[tuple[str, Make, str, str]] = [
@@ -192,6 +197,7 @@ BUNDLES: list[tuple[str, Make, str, str]] = [
     ("of two members of one name", member("name", "ss"), "metadata.json", "do not tell their maps apart"),
     ("of a detection limit in words", detection_limit("low"), "metadata.json", "not valid bundle metadata"),
     ("with a pickle", lambda f: (f / "us.pkl").write_bytes(pickle.dumps(1)), "us.pkl", "pickled files can run code"),
+    ("with a pickle deeper", pickle_deeper, "models/model.pt", "pickled files can run code"),
     ("with a pickle for weights", weights(pickled), "us.safetensors", "not a readable safetensors file"),
 ]
 

@@ -2,12 +2,17 @@
 
 import json
 import signal
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from ct._dicom_files import NAME, PATIENT, edit, write_series
+from ct.test_quality import chest
+from DualSamplingCOVIDLib import diagnosis_folder
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.commands import reporter as reporter_module
 from DualSamplingCOVIDLib.commands import segment
@@ -58,12 +63,52 @@ def test_a_phantom_gives_a_whole_diagnosis_folder(
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["decision"]["answer"] in (COVID, CAP, NO_PNEUMONIA)
     assert report["notice"].startswith("Research use only")
+    assert json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["notice"] == report["notice"]
+    assert report["schema"] == diagnosis_folder.SCHEMA and "COVID-19" in report["convention"]
+    assert report["logits"].keys() == {"US", "SS", "ensemble"}
+    for volumes in ("lungs_ml", "infection_ml"):
+        assert report["segmentation"][volumes].keys() == {"right", "left"}
     us, ss = (next(m for m in report["members"] if m["name"] == name)["probability"] for name in ("us", "ss"))
     weight = report["decision"]["weight"]
     assert report["decision"]["probability"] == pytest.approx(weight * us + (1 - weight) * ss, abs=1e-5)
     for member in report["members"]:
         parts = member["positive_evidence"] - member["negative_evidence"] + member["bias"]
         assert member["logit"] == pytest.approx(parts, abs=1e-4)
+
+
+def test_nothing_of_the_patient_is_in_anything_that_is_written(a_bundle_folder: Path, tmp_path: Path) -> None:
+    ct, _ = chest()
+    hu = sitk.GetArrayFromImage(ct)
+    tags = {"PixelSpacing": [5, 5], "SliceThickness": 5, "PatientBirthDate": "19010203", "InstitutionName": "Lazaret"}
+    for index, file in enumerate(write_series(tmp_path / NAME, hu, heights=5.0 * np.arange(len(hu)))):
+        edit(file, **tags, AccessionNumber=f"ACC{index}")
+    assert _analyze(tmp_path / NAME, a_bundle_folder, tmp_path / "out") == 0
+    with zipfile.ZipFile(tmp_path / "out" / "scene.mrb") as scene:
+        scene.extractall(tmp_path / "out" / "scene")
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for secret in (NAME, "Secret", PATIENT, "19010203", "Lazaret", "ACC1", "1.2.3.1", str(tmp_path)):
+        assert not [path for path in files if secret.encode() in path.read_bytes() or secret in path.name], secret
+
+
+def test_what_a_package_is_missing_for_is_said_and_the_rest_is_written(
+    a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "DualSamplingCOVIDLib.report.html", raising=False)
+    monkeypatch.delattr("DualSamplingCOVIDLib.report.html", raising=False)
+    for name, parts in (("both", "figure,report"), ("page", "report")):
+        assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / name, "--write", parts) == 0
+        record = json.loads((tmp_path / name / "run.json").read_text(encoding="utf-8"))
+        assert record["not_written"] == ["report.html: the package jinja2 is not installed"]
+        assert (tmp_path / name / "figure.png").exists() == ("figure" in parts)
+
+
+def test_a_series_is_asked_of_dicom_alone(
+    a_phantom_ct: Path, a_bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _analyze(a_phantom_ct, a_bundle_folder, tmp_path / "out", "--series", "1.2.3") == 3
+    assert "ct.nii.gz: not DICOM, so it holds no series to choose" in capsys.readouterr().err
 
 
 def test_a_diagnosis_is_drawn_again_without_the_networks(
@@ -118,16 +163,17 @@ def test_unknown_parts_are_wrong_usage(a_phantom_ct: Path, a_bundle_folder: Path
 
 def test_phantoms_come_with_masks_and_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "cohort"
-    assert main(["phantom", "--cases", "2", "--seed", "3", "--output", str(out), "--progress", "none"]) == 0
-    assert capsys.readouterr().err == f"2 phantoms in {out}, listed in its cohort.csv (computer-made, of no patient)\n"
-    from DualSamplingCOVIDLib.cohort import read_cohort
+    command = ["phantom", "--cases", "2", "--normals", "1", "--seed", "3", "--output", str(out)]
+    assert main([*command, "--progress", "none"]) == 0
+    assert capsys.readouterr().err == f"3 phantoms in {out}, listed in its cohort.csv (computer-made, of no patient)\n"
+    from DualSamplingCOVIDLib.cohort import NORMAL, read_cohort
 
     cases = read_cohort(out / "cohort.csv")
-    assert len(cases) == 2
+    assert sorted(case.label for case in cases) == [CAP, COVID, NORMAL]
     for case in cases:
         assert case.infection is not None
         infection = sitk.GetArrayFromImage(sitk.ReadImage(case.infection))
-        assert np.count_nonzero(infection) > 0
+        assert (np.count_nonzero(infection) > 0) == (case.label != NORMAL)
 
 
 def test_progress_without_a_terminal_is_one_line_a_stage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,13 @@ def test_every_map_says_what_the_bundle_learned_from(tmp_path: Path) -> None:
         assert notice.startswith("Research use only") and "twelve synthetic phantoms" in notice
 
 
+def test_the_masks_say_whose_they_are(tmp_path: Path) -> None:
+    folder = _saved(tmp_path / "d", a_diagnosis())
+    card = a_diagnosis().segmentation.segmenter
+    notice = sitk.ReadImage(folder / diagnosis_folder.MASKS).GetMetaData("notice")
+    assert notice == f"Research use only. Masks by {card.name} {card.version}."
+
+
 def test_a_missing_map_is_one_clear_line(tmp_path: Path) -> None:
     folder = _saved(tmp_path / "d", a_diagnosis())
     (folder / diagnosis_folder.MEMBER_MAPS / "decision.nrrd").unlink()

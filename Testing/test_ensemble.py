@@ -51,6 +51,12 @@ def test_below_the_detection_limit_there_is_no_pneumonia_to_name() -> None:
     assert decide(0.99, 0.99, 0.0004, CARD).answer == COVID
 
 
+def test_without_any_infection_there_is_no_pneumonia_to_name_whatever_the_limit() -> None:
+    given = SegmenterCard("given masks", "1", PAPER, detection_limit=0.0)
+    assert decide(0.99, 0.99, 0.0, given).answer == NO_PNEUMONIA
+    assert decide(0.99, 0.99, 1e-6, given).answer == COVID
+
+
 @pytest.mark.parametrize(
     ("ratio", "other"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,9 +15,9 @@ from . import __version__, ensemble, preprocessing
 from .bundle import Bundle, Member
 from .ct import CT, check_lungs
 from .diagnosis import Attention, Diagnosis, Finding, MemberResult, Segmentation
-from .errors import ResourceError
+from .errors import BundleError, ResourceError
 from .progress import Progress, silent
-from .segmentation import Segmenter
+from .segmentation import WITH_GIVEN_LUNGS, Segmenter
 
 MAP_STEP = 4
 """Maps are kept on every fourth voxel of the network grid: linear between feature cells, they lose nothing there."""
@@ -51,7 +52,7 @@ def analyze(
 
     Raises:
         InputError: the CT is not a chest CT.
-        BundleError: a member's weights do not fit its network.
+        BundleError: a member's weights do not fit its network, or give no number.
         ResourceError: memory ran out.
     """
     progress("segmenting lungs and infection", 0.0)
@@ -85,10 +86,13 @@ def analyze(
 
 
 def _with_bundle_cut_offs(segmentation: Segmentation, bundle: Bundle) -> tuple[Segmentation, tuple[Finding, ...]]:
-    """Apply the cut-offs refitted with the bundle, or warn that it learned with another segmenter's masks."""
+    """Apply the cut-offs refitted with the bundle, or warn that it learned with another segmenter's masks.
+
+    They belong to who finds the infection (section 6 of the method): given lungs change nothing.
+    """
     used, learned = segmentation.segmenter, bundle.segmenter
-    if (used.name, used.version) == (learned.name, learned.version):
-        return replace(segmentation, segmenter=learned), ()
+    if (used.name.removesuffix(WITH_GIVEN_LUNGS), used.version) == (learned.name, learned.version):
+        return replace(segmentation, segmenter=replace(learned, name=used.name)), ()
     return segmentation, (
         Finding(
             "other-segmenter",
@@ -121,6 +125,7 @@ def ask(
     """Ask one network of these weights what it makes of a prepared CT.
 
     Raises:
+        BundleError: the answer is no number.
         ResourceError: memory ran out, or there is no such device.
     """
     import torch
@@ -146,6 +151,8 @@ def ask(
     except (torch.OutOfMemoryError, MemoryError):
         raise ResourceError("memory ran out: close other programs, or choose --device cpu") from None
     logit = float(output.logit[0])
+    if not math.isfinite(logit):
+        raise BundleError(f"{member.file}: the network {member.name} answers no number: its weights are damaged")
     return MemberResult(
         name=member.name,
         sampling=member.sampling,

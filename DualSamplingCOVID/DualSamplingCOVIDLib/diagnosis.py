@@ -159,7 +159,7 @@ class Decision:
 
     `p_us` and `p_ss` are the means over the members with uniform and with size-balanced sampling.
 
-    `answer` is one of COVID, CAP and NO_PNEUMONIA (ratio below the segmenter's detection limit).
+    `answer` is one of COVID, CAP and NO_PNEUMONIA (ratio 0, or below the segmenter's detection limit).
     `other_side` is the probability that a ratio just across the nearest cut-off would give, where the
     ratio lies close to one; else None.
     """

@@ -61,11 +61,13 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> None:
 
 
 def save_masks(folder: Path, segmentation: Segmentation) -> None:
-    """Write lungs and infection as overlapping segments of one .seg.nrrd on the CT grid."""
+    """Write lungs and infection as overlapping segments of one .seg.nrrd on the CT grid; the header says whose."""
     lungs = segmentation.right_lung + 2 * sitk.And(segmentation.left_lung, sitk.Not(segmentation.right_lung))
     image = sitk.Compose(sitk.Cast(lungs, sitk.sitkUInt8), sitk.Cast(segmentation.infection, sitk.sitkUInt8))
     size = segmentation.infection.GetSize()
     extent = " ".join(f"0 {n - 1}" for n in size)
+    made = segmentation.segmenter
+    image.SetMetaData("notice", f"{RESEARCH_USE_ONLY}. Masks by {made.name} {made.version}.")
     image.SetMetaData("Segmentation_ContainedRepresentationNames", "Binary labelmap|")
     image.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
     image.SetMetaData("Segmentation_ReferenceImageExtentOffset", "0 0 0")
@@ -168,11 +170,12 @@ def assemble(report: dict[str, Any], segmentation: Segmentation, maps: dict[str,
 def _save_declared(folder: Path, images: dict[str, sitk.Image], diagnosis: Diagnosis) -> None:
     for name, image in images.items():
         declared = sitk.Image(image)
-        declared.SetMetaData("notice", _notice(diagnosis))
+        declared.SetMetaData("notice", notice(diagnosis))
         _write(declared, folder / name)
 
 
-def _notice(diagnosis: Diagnosis) -> str:
+def notice(diagnosis: Diagnosis) -> str:
+    """What every file of a diagnosis says of its use, and of what the bundle learned from."""
     return f"{RESEARCH_USE_ONLY}. The bundle learned from {diagnosis.bundle.learned_from}."
 
 
@@ -190,7 +193,7 @@ def as_report(diagnosis: Diagnosis) -> dict[str, Any]:
     segmentation, decision = diagnosis.segmentation, diagnosis.decision
     report = {
         "schema": SCHEMA,
-        "notice": _notice(diagnosis),
+        "notice": notice(diagnosis),
         "decision": dataclasses.asdict(decision),
         "logits": {name: _logit(p) for name, p in _probabilities(decision).items()},
         "convention": CONVENTION,

@@ -75,18 +75,23 @@ def combine(p_us: float, p_ss: float, ratio: float, cut_offs: CutOffs, form: For
     return w * p_us + (1.0 - w) * p_ss
 
 
+def called(probability: float) -> str:
+    """Return the class that a probability of COVID-19 speaks for."""
+    return COVID if probability >= THRESHOLD else CAP
+
+
 def decide(p_us: float, p_ss: float, ratio: float, segmenter: SegmenterCard, form: Form = "equation") -> Decision:
     """Return the ensemble's answer for one CT.
 
-    Below the segmenter's detection limit the answer is NO_PNEUMONIA, whatever the probability. Where the ratio lies
-    within 10 % of a cut-off of w, `other_side` tells the probability across it.
+    Below the segmenter's detection limit, and where there is no infection at all, the answer is NO_PNEUMONIA, whatever
+    the probability. Where the ratio lies within 10 % of a cut-off of w, `other_side` tells the probability across it.
     """
     cut_offs = form.cut_offs if isinstance(form, FittedWeights) else segmenter.cut_offs
     probability = combine(p_us, p_ss, ratio, cut_offs, form)
     across = _across(ratio, cut_offs)
-    called = COVID if probability >= THRESHOLD else CAP
+    found = ratio > 0 and ratio >= segmenter.detection_limit
     return Decision(
-        answer=NO_PNEUMONIA if ratio < segmenter.detection_limit else called,
+        answer=called(probability) if found else NO_PNEUMONIA,
         probability=probability,
         p_us=p_us,
         p_ss=p_ss,

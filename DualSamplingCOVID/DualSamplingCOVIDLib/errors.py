@@ -24,7 +24,7 @@ class BundleError(UserError):
 
 
 class ResourceError(UserError):
-    """Memory or disk ran out; the message says which, and what to do."""
+    """Memory or disk ran out, or there is no such device; the message says which, and what to do."""
 
     status = 5
 

@@ -35,18 +35,17 @@ def read_metadata(folder: Path) -> Metadata:
     """Read a folder's metadata.json, its weights unread.
 
     Raises:
-        BundleError: the folder or the file is missing, cannot be read, is not JSON, or pickled files lie beside it.
+        BundleError: the folder or the file is missing, cannot be read, is not JSON, or pickled files lie in the folder.
     """
     path = folder / METADATA
     try:
         if not folder.is_dir():
             raise BundleError(f"{folder}: no such folder")
-        names = sorted(os.listdir(folder))
-        if METADATA not in names:
+        if METADATA not in os.listdir(folder):
             raise BundleError(f"{folder}: no {METADATA}, so this is not a bundle")
-        foreign = [name for name in names if Path(name).suffix.lower() in _PICKLED]
+        foreign = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _PICKLED)
         if foreign:
-            raise BundleError(f"{folder / foreign[0]}: pickled files can run code; a bundle holds safetensors only")
+            raise BundleError(f"{foreign[0]}: pickled files can run code; a bundle holds safetensors only")
         raw = path.read_bytes()
         return Metadata(json.loads(raw), hashlib.sha256(raw).hexdigest())
     except OSError as error:

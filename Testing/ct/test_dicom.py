@@ -131,6 +131,17 @@ def test_a_screen_capture_beside_the_ct_is_passed_over(tmp_path: Path) -> None:
     assert read_ct(tmp_path).findings == ()
 
 
+def test_a_longer_series_that_cannot_be_used_is_said_and_its_cause_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    edit(write_series(tmp_path / "a", voxels(40), series="1.2.3.5")[7], ImagePositionPatient=None)
+    write_series(tmp_path / "b", voxels(35), series="1.2.3.6")
+    ct = read_ct(tmp_path)
+    assert ct.image.GetSize()[2] == 35
+    assert codes(ct) == ["unusable-series"] and "of 40 files was passed over" in ct.findings[0].message
+    assert codes(read_ct(tmp_path, series="1.2.3.6")) == []
+    with pytest.raises(InputError, match="slice without position"):
+        read_ct(tmp_path, series="1.2.3.5")
+
+
 @pytest.mark.parametrize("as_folder", [False, True])
 def test_multi_frame_takes_geometry_from_functional_groups(tmp_path: Path, as_folder: bool) -> None:
     write_enhanced(tmp_path / "enhanced.dcm", voxels())

@@ -190,9 +190,3 @@ def test_hostile_names_are_escaped(a_case: Case) -> None:
     assert "<script" not in page
     assert "49" not in _Page(page).words
     assert attack in _Page(page).words
-
-
-def test_patient_identity_of_the_ct_is_not_shown(a_case: Case) -> None:
-    ct = sitk.Image(a_case[0])
-    ct.SetMetaData("0010|0010", "Doe^Jane")
-    assert "Doe" not in html.render(ct, a_case[1], PNG)

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from DualSamplingCOVIDLib.diagnosis import Segmentation, volume_ml
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.segmentation import GivenMasks, segmenter, working_grid
+from DualSamplingCOVIDLib.segmentation.given import split_by_geometry
 
 SPACING = (2.0, 2.0, 2.5)
 SIZE = (160, 130, 96)
@@ -143,6 +144,45 @@ def test_given_infection_goes_with_the_others_lungs():
     assert result.segmenter.name == "threshold with given infection" and result.segmenter.detection_limit == 0
     assert dice(result.lungs, found().lungs) == 1
     assert dice(result.infection, thorax()["infection"]) > 0.98
+
+
+def test_one_given_lung_stays_whole_and_empty_lungs_are_no_error_where_they_are_parted():
+    truth = thorax()
+    right, left = split_by_geometry(truth["left"])
+    assert volume_ml(right) == 0 and dice(left, truth["left"]) == 1
+    right, left = split_by_geometry(truth["right"])
+    assert volume_ml(left) == 0 and dice(right, truth["right"]) == 1
+    assert [volume_ml(side) for side in split_by_geometry(truth["right"] * 0)] == [0, 0]
+
+
+def test_a_given_lung_in_two_parts_stays_on_its_side():
+    lung = thorax()["left"]
+    lung = sitk.Paste(lung, lung[:, :, 40:46] * 0, [lung.GetSize()[0], lung.GetSize()[1], 6], [0, 0, 0], [0, 0, 40])
+    right, left = split_by_geometry(lung)
+    assert volume_ml(right) == 0 and dice(left, lung) == 1
+
+
+def test_given_lungs_that_touch_are_parted_at_their_middle():
+    lungs = sitk.Or(thorax()["right"], thorax()["left"])
+    joined = sitk.BinaryMorphologicalClosing(sitk.Cast(lungs, sitk.sitkUInt8), [25, 25, 25])
+    right, left = split_by_geometry(joined)
+    assert dice(right, thorax()["right"]) > 0.9 and dice(left, thorax()["left"]) > 0.9
+
+
+def test_given_lungs_with_right_and_left_exchanged_are_refused():
+    truth = thorax()
+    with pytest.raises(InputError, match="1 on the patient's left and 2 on the right"):
+        GivenMasks(segmenter("threshold"), lungs=truth["left"] + 2 * truth["right"]).segment(truth["ct"])
+    sides = GivenMasks(segmenter("threshold"), truth["right"] + 2 * truth["left"], truth["infection"])
+    assert dice(sides.segment(truth["ct"]).right_lung, truth["right"]) == 1
+
+
+def test_given_infection_outside_the_lungs_is_refused_and_an_empty_one_is_not():
+    truth = thorax()
+    lungs = sitk.Or(truth["right"], truth["left"])
+    with pytest.raises(InputError, match="the given infection lies outside the lungs"):
+        GivenMasks(segmenter("threshold"), lungs, truth["gas"]).segment(truth["ct"])
+    assert GivenMasks(segmenter("threshold"), lungs, truth["gas"] * 0).segment(truth["ct"]).ratio == 0
 
 
 def test_given_lungs_of_another_scan_are_refused():

@@ -76,7 +76,7 @@ def write(folder: Path, ct: sitk.Image, diagnosis: Diagnosis, parts: tuple[str, 
         progress("building the Slicer scene", 0.0)
         missing += _write_scene(folder, ct, diagnosis)
     progress("done", 1.0)
-    _write_run(folder, progress.seconds, time.perf_counter() - progress.start, missing)
+    _write_run(folder, progress.seconds, time.perf_counter() - progress.start, missing, diagnosis)
     return missing
 
 
@@ -105,16 +105,21 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _write_report(folder: Path, ct: sitk.Image, diagnosis: Diagnosis, parts: tuple[str, ...]) -> list[str]:
+    page, picture = folder / "report.html", folder / "figure.png"
     try:
-        from ..report import figure, html
+        from ..report import figure
 
-        figure.save_figure(folder / "figure.png", ct, diagnosis)
+        figure.save_figure(picture, ct, diagnosis)
         if "report" in parts:
-            html.save_report(folder / "report.html", ct, diagnosis, folder / "figure.png")
-        if "figure" not in parts:
-            (folder / "figure.png").unlink()
+            from ..report import html
+
+            html.save_report(page, ct, diagnosis, picture)
     except ModuleNotFoundError as error:
-        return [f"report.html and figure.png: the package {error.name} is not installed"]
+        asked = [file for file in (page, picture) if file.stem in parts and not file.exists()]
+        return [f"{' and '.join(file.name for file in asked)}: the package {error.name} is not installed"]
+    finally:
+        if "figure" not in parts:
+            picture.unlink(missing_ok=True)
     return []
 
 
@@ -129,8 +134,9 @@ def _write_scene(folder: Path, ct: sitk.Image, diagnosis: Diagnosis) -> list[str
     return []
 
 
-def _write_run(folder: Path, stages: dict[str, float], total: float, missing: list[str]) -> None:
+def _write_run(folder: Path, stages: dict[str, float], total: float, missing: list[str], diagnosis: Diagnosis) -> None:
     record = {
+        "notice": diagnosis_folder.notice(diagnosis),
         "seconds": {stage: round(seconds, 2) for stage, seconds in stages.items()} | {"total": round(total, 2)},
         "peak_memory_mb": _peak_memory_mb(),
         "host": {"system": platform.system(), "machine": platform.machine()},

@@ -130,9 +130,10 @@ def _members(config: "Config", folds: tuple[int, ...]) -> list[tuple[Member, str
 
 
 def _decision(run: Run, judged: JudgedCase) -> Decision:
-    """Return the run's own decision (Eq. 5, without a detection limit: every case of a run is answered)."""
+    """Return the run's own decision (Eq. 5; every case of a run is answered, however little infection it has)."""
     p_us, p_ss = (judged.probabilities[name] for name in (ATTENTION_US, ATTENTION_SS))
-    return ensemble.decide(p_us, p_ss, judged.case.ratio, dataclasses.replace(run.segmenter, detection_limit=0.0))
+    decision = ensemble.decide(p_us, p_ss, judged.case.ratio, run.segmenter)
+    return dataclasses.replace(decision, answer=ensemble.called(decision.probability))
 
 
 def _differences(

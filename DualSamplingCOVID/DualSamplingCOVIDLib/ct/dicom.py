@@ -37,6 +37,15 @@ class _NotAVolume(InputError):
 
 
 @dataclass(frozen=True)
+class _PassedOver:
+    """Files of one series that make no volume, and why."""
+
+    uid: str
+    files: int
+    cause: _NotAVolume
+
+
+@dataclass(frozen=True)
 class Slice:
     """One slice's place: `position` is the first voxel's centre, LPS mm; `spacing` is (along i, along j), mm."""
 
@@ -92,11 +101,13 @@ def read_dicom(path: Path, series: str | None) -> tuple[sitk.Image, tuple[Findin
     Raises:
         InputError: no CT, several patients, no such series, unusable geometry or pixels.
     """
-    found = _group(_files(path))
+    found, passed_over = _group(_files(path))
     if not found:
-        raise InputError(f"{path}: no DICOM CT slices found")
+        raise passed_over[0].cause if passed_over else InputError(f"{path}: no DICOM CT slices found")
     chosen = [one for one in found if series in (None, one.uid)]
     if not chosen:
+        if wanted := [one for one in passed_over if one.uid == series]:
+            raise wanted[0].cause
         known = ", ".join(f"{one.uid} ({len(one.slices)} slices)" for one in found)
         raise InputError(f"{path}: none of its {len(found)} CT series has the UID {series}; it holds {known}")
     if len({one.patient for one in chosen}) > 1:
@@ -106,6 +117,11 @@ def read_dicom(path: Path, series: str | None) -> tuple[sitk.Image, tuple[Findin
     if len(chosen) > 1:
         counts = ", ".join(str(len(one.slices)) for one in sorted(chosen, key=lambda one: one.rank, reverse=True))
         findings = (Finding("several-series", f"{len(chosen)} CT series ({counts} slices); the first was used"),)
+    longer = max((one.files for one in passed_over if series is None), default=0)
+    if longer > 1 and longer >= len(best.slices):
+        findings += (
+            Finding("unusable-series", f"a CT series of {longer} files was passed over: not all have a place"),
+        )
     image, facts = _volume(path, best)
     return image, (*findings, *check_volume(image, facts, str(path)))
 
@@ -129,13 +145,13 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _group(files: Iterable[Path]) -> list[Series]:
-    """Read the headers of the CT slices among `files`, grouped to `Series`."""
+def _group(files: Iterable[Path]) -> tuple[list[Series], list[_PassedOver]]:
+    """Read the headers of the CT slices among `files`, grouped to `Series`; and what makes no volume."""
     import pydicom
 
     groups: dict[tuple[Any, ...], list[Any]] = {}
     found: list[Series] = []
-    passed_over: list[_NotAVolume] = []
+    passed_over: list[_PassedOver] = []
     with quiet():
         for file in files:
             try:
@@ -151,7 +167,7 @@ def _group(files: Iterable[Path]) -> list[Series]:
             except OSError as error:
                 raise InputError(f"{file}: cannot be read: {error.strerror or 'damaged'}") from error
             except _NotAVolume as error:
-                passed_over.append(error)
+                passed_over.append(_PassedOver(str(header.get("SeriesInstanceUID")), 1, error))
             except InputError:
                 raise
             except Exception as error:
@@ -160,18 +176,21 @@ def _group(files: Iterable[Path]) -> list[Series]:
             try:
                 found.append(_series(headers))
             except _NotAVolume as error:
-                passed_over.append(error)
+                passed_over.append(_PassedOver(str(headers[0].get("SeriesInstanceUID")), len(headers), error))
             except (ValueError, TypeError, AttributeError, IndexError) as error:
                 raise InputError(f"{headers[0].filename}: damaged DICOM header") from error
-    if passed_over and not found:
-        raise passed_over[0]
-    return found
+    return found, passed_over
 
 
 def _series_key(file: Path, header: Any) -> tuple[Any, ...]:
     direction = tuple(round(float(value), 2) for value in header.get("ImageOrientationPatient") or ())
     whole = str(file) if int(header.get("NumberOfFrames") or 1) > 1 else ""
-    return str(header.get("SeriesInstanceUID")), header.get("Rows"), header.get("Columns"), direction, whole
+    size = header.get("Rows"), header.get("Columns")
+    return str(header.get("SeriesInstanceUID")), _patient(header), size, direction, whole
+
+
+def _patient(header: Any) -> str:
+    return str(header.get("PatientID") or header.get("PatientName") or "")
 
 
 def _check_whole(file: Path, header: Any) -> None:
@@ -198,7 +217,7 @@ def _series(headers: list[Any]) -> Series:
     measures = [_group_item(first, 0, "PixelMeasuresSequence"), *headers]
     return Series(
         uid=str(first.get("SeriesInstanceUID")),
-        patient=str(first.get("PatientID") or first.get("PatientName") or ""),
+        patient=_patient(first),
         body_part=text.strip().upper(),
         frames=frames,
         slices=tuple(slices),

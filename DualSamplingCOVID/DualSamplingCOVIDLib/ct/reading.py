@@ -23,6 +23,8 @@ from .quiet import quiet
 
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _SAME_PLACE_MM = 0.05
+_CAUSES = {"spacing": "zero or negative spacing", "orthonormal": "its axes are sheared: they are not perpendicular"}
+"""What ITK's message names, in our words."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,16 @@ def read_ct(path: Path, series: str | None = None) -> CT:
         series: Series Instance UID, where a DICOM folder holds several; None takes the chest CT with most slices.
 
     Raises:
-        InputError: the file cannot be read or used; the message names it and the cause.
+        InputError: the file cannot be read or used, or a series is asked of what is not DICOM; the message names it
+            and the cause.
     """
     path = Path(path)
     check_access(path)
     if path.is_dir() or _is_dicom_file(path):
         kind = "DICOM"
         image, findings = read_dicom(path, series)
+    elif series is not None:
+        raise InputError(f"{path}: not DICOM, so it holds no series to choose")
     else:
         kind = "NIfTI" if ".nii" in path.name.lower() else "NRRD" if path.suffix in (".nrrd", ".nhdr") else "MetaImage"
         image = _read_volume(path)
@@ -142,8 +147,9 @@ def _read_volume(path: Path) -> sitk.Image:
             check_header(path, header)
             image = header.Execute()
     except RuntimeError as error:
-        text = str(error).lower()
-        cause = "zero or negative spacing" if "spacing" in text else "damaged, truncated or not what its name says"
+        text = str(error).replace(str(path), "").lower()
+        known = (cause for word, cause in _CAUSES.items() if word in text)
+        cause = next(known, "damaged, truncated or not what its name says")
         raise InputError(f"{path}: {cause}") from error
     if image.GetDimension() == 4:
         image = image[..., 0]

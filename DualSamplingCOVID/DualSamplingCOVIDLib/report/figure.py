@@ -169,8 +169,9 @@ def title(diagnosis: Diagnosis) -> str:
     """The figure's first line: the answer, and the probability where the question applies."""
     decision = diagnosis.decision
     if not summary.applies(decision):
-        limit = summary.percent(diagnosis.segmentation.segmenter.detection_limit)
-        return f"{summary.headline(decision)} (detection limit {limit})"
+        limit = diagnosis.segmentation.segmenter.detection_limit
+        why = f"detection limit {summary.percent(limit)}" if limit else "the given infection is empty"
+        return f"{summary.headline(decision)} ({why})"
     return f"{summary.headline(decision)} · P(COVID-19) = {decision.probability:.2f}"
 
 

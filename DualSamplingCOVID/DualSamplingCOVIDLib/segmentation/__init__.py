@@ -9,7 +9,7 @@ from pathlib import Path
 from ..diagnosis import SegmenterCard
 from ..errors import InputError
 from . import trained
-from .given import GivenMasks
+from .given import WITH_GIVEN_LUNGS, GivenMasks
 from .lungmask import Lungmask
 from .monai import MonaiBundle
 from .networks import LabelNetwork, NetworkSegmenter
@@ -22,6 +22,7 @@ from .vbnet import VBNetSegmenter, shipped
 __all__ = [
     "CHOICES",
     "DEFAULT",
+    "WITH_GIVEN_LUNGS",
     "GivenMasks",
     "Segmenter",
     "ThresholdSegmenter",

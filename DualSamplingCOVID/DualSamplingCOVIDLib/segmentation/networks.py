@@ -14,7 +14,7 @@ from scipy import ndimage
 from ..diagnosis import Segmentation, SegmenterCard
 from ..errors import InputError
 from ..progress import Progress, silent
-from .given import split_by_geometry
+from .given import exchanged, split_by_geometry
 from .morphology import box
 from .protocol import Segmenter
 from .working_grid import BoolArray
@@ -140,7 +140,7 @@ class NetworkSegmenter:
             to_right = _nearer_right(right, left, rest, ct)
             right, left = right | to_right, left | (rest & ~to_right)
         sides = _image(right, ct), _image(left, ct)
-        if right.any() and left.any() and _middle_mm(right, ct) > _middle_mm(left, ct):
+        if exchanged(*sides):
             raise InputError(
                 f"the segmenter {self._network.name} put the right lung to the patient's left: "
                 "it learned from images that are stored the other way round"
@@ -183,9 +183,3 @@ def _nearer_right(right: BoolArray, left: BoolArray, rest: BoolArray, ct: sitk.I
     result = np.zeros_like(rest)
     result[part] = rest[part] & right[part][tuple(nearest)]
     return result
-
-
-def _middle_mm(mask: BoolArray, ct: sitk.Image) -> float:
-    """How far to the patient's left (mm) the middle of a mask lies."""
-    middle = [float(n.mean()) for n in np.nonzero(mask)][::-1]
-    return float(ct.TransformContinuousIndexToPhysicalPoint(middle)[0])
