@@ -103,6 +103,7 @@ def test_dice_and_iou_are_of_the_voxels_where_t_is_at_least_a_half() -> None:
     assert overlap(a_hat, INFECTION) == pytest.approx((2 * 6 / (10 + 12), 6 / 16))
     # half-infected voxels: what is in both is 3 of 10 and 6
     assert overlap(a_hat, INFECTION / 2) == pytest.approx((2 * 3 / (10 + 6), 3 / 13))
+    assert overlap(a_hat, INFECTION, beta=0.5) == (0, 0)  # the four others alone
 
 
 def test_average_precision_by_hand_and_only_over_the_lungs() -> None:

@@ -99,6 +99,21 @@ def test_each_fold_is_scaled_by_what_the_others_teach() -> None:
     assert after < 0.4 * before
 
 
+def test_a_fitted_methods_temperature_rests_on_answers_in_which_the_fold_had_no_part() -> None:
+    p, covid = overconfident()
+    folds = np.arange(len(p)) % 3
+    without = np.tile(at_temperature(p, 2.0), (3, 1))
+    without[0] = p
+    without[2, folds == 0] = np.nan  # too few folds are left for fold 2
+    scaled = cross_fitted_temperature(p, covid, list(folds), without)
+    plain = dict(cross_fitted_temperature(p, covid, list(folds)).per_fold)
+    found = dict(scaled.per_fold)
+    assert found[0] == plain[0]
+    assert found[1] == pytest.approx(plain[1] / 2, rel=1e-6)
+    assert found[2] == 1
+    assert scaled.for_test == cross_fitted_temperature(p, covid, list(folds)).for_test
+
+
 def test_a_temperature_of_single_models_is_right_for_each_of_them_and_not_for_their_mean() -> None:
     rng = np.random.default_rng(7)
     evidence = rng.normal(0, 1.5, 4000)

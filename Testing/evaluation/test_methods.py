@@ -10,9 +10,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from _run_folder import noisy_logits, scans_of, write_run
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.ensemble import combine
+from DualSamplingCOVIDLib.evaluation.calibration import cross_fitted_temperature
 from DualSamplingCOVIDLib.evaluation.combining import fitted_on
-from DualSamplingCOVIDLib.evaluation.methods import DUAL, RATIO, TITLES, case_sets
+from DualSamplingCOVIDLib.evaluation.methods import DUAL, RATIO, TITLES, CaseSet, case_sets
 from DualSamplingCOVIDLib.run_folder import ATTENTION_SS, ATTENTION_US, FoldModel, Run, read_run
 
 
@@ -35,20 +37,36 @@ def test_the_ensemble_is_eq_5_of_each_folds_networks(a_run: Run) -> None:
     assert test.probabilities["attention-ds-table"][1] == pytest.approx(expected)
 
 
+def _turned(run: Run) -> Run:
+    """Return the run with the truth of fold 0 turned around."""
+    turned = {COVID: CAP, CAP: COVID}
+    cases = (dataclasses.replace(case, label=turned[case.label]) if case.fold == 0 else case for case in run.cases)
+    return dataclasses.replace(run, cases=tuple(cases))
+
+
 def test_a_fitted_form_does_not_see_its_own_fold(a_run: Run) -> None:
-    """Turn the truth of fold 0 around: its own answers stay, those of the other folds change."""
-    turned = dataclasses.replace(
-        a_run,
-        cases=tuple(
-            dataclasses.replace(case, label="CAP" if case.is_covid else "COVID-19") if case.fold == 0 else case
-            for case in a_run.cases
-        ),
-    )
-    (before, _, _), (after, _, _) = case_sets(a_run), case_sets(turned)
+    (before, _, _), (after, _, _) = case_sets(a_run), case_sets(_turned(a_run))
     own = before.folds == 0
     for method in ("attention-ds-stacker", RATIO, "attention-ds-fitted"):
         assert np.array_equal(before.probabilities[method][0, own], after.probabilities[method][0, own])
         assert not np.allclose(before.probabilities[method][0, ~own], after.probabilities[method][0, ~own])
+        assert np.isfinite(before.without[method][0, ~own]).all() and np.isnan(before.without[method][0, own]).all()
+        assert np.array_equal(before.without[method][0, ~own], after.without[method][0, ~own])
+        assert not np.allclose(
+            before.without[method][1, before.folds == 2], after.without[method][1, before.folds == 2]
+        )
+
+
+def test_the_temperature_of_a_fold_does_not_depend_on_its_own_truth(a_run: Run) -> None:
+    (before, _, _), (after, _, _) = case_sets(a_run), case_sets(_turned(a_run))
+    for method in before.probabilities:
+        own, other = (_temperature_of_fold_0(cases, method) for cases in (before, after))
+        assert own == other, method
+
+
+def _temperature_of_fold_0(cases: CaseSet, method: str) -> float:
+    p, without = cases.probabilities[method][0], cases.without.get(method)
+    return dict(cross_fitted_temperature(p, cases.is_covid, cases.folds.tolist(), without).per_fold)[0]
 
 
 def test_the_test_set_is_combined_by_what_all_folds_taught(a_run: Run) -> None:

@@ -62,6 +62,8 @@ def test_figures_without_cases_are_not_numbers() -> None:
     found = scores([0.2, 0.7], [True, True])
     assert math.isnan(found.auc) and math.isnan(found.specificity)
     assert found.sensitivity == 0.5
+    for matrix in (Confusion(0, 0, 10, 0), Confusion(0, 0, 9, 1), Confusion(4, 1, 0, 0)):
+        assert math.isnan(matrix.f1)  # with and without an error alike
 
 
 @pytest.mark.parametrize(("p", "covid"), [([0.1, 0.2], [True]), ([1.2], [True]), ([float("nan")], [True])])

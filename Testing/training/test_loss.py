@@ -106,6 +106,8 @@ def test_the_classifier_learns_from_the_cross_entropy_alone() -> None:
 def test_the_active_fraction_counts_the_voxels_that_have_a_gradient() -> None:
     a_hat = torch.tensor([0.0, 0.33, 0.35, 0.4, 0.45, 0.47, 0.9, 1.0]).reshape(1, 1, 2, 2, 2)
     assert active_fraction(a_hat).tolist() == [0.375]
+    assert active_fraction(a_hat, beta=0.9).tolist() == [0.125]
+    assert active_fraction(a_hat, alpha=13.0).tolist() == [0.75]
 
 
 def test_a_dead_attention_leaves_the_gradients_finite() -> None:

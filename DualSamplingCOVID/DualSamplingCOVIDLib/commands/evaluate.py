@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..run_folder import read_run
+from ..run_folder import CONFIG, read_run
 from . import arguments, output, packages, reporter
 
 if TYPE_CHECKING:
@@ -65,13 +65,14 @@ def _with_attention(found: "Evaluation", options: argparse.Namespace, folder: Pa
     from ..evaluation.attention_run import MeasureSettings
     from ..evaluation.attention_text import text_tables
     from ..network.device import choose_device
+    from ..training.config import read_config
     from .attention import GRID, write_attention
 
     folder.mkdir()
     quality = write_attention(
         found.run,
         folder,
-        settings=MeasureSettings(seed=options.seed),
+        settings=MeasureSettings(seed=options.seed, beta=read_config(options.run_folder / CONFIG).training.beta),
         device=choose_device(options.device).type,
         store=options.run_folder / "cache" / "attention",
         resamples=options.resamples,

@@ -23,7 +23,7 @@ Probability = Callable[[Volume], float]
 """The network's input [k, j, i] -> the probability of COVID-19; the array is reused, so it must not be kept."""
 
 BETA = 0.4
-"""A^ at which Eq. 2's T is 0.5."""
+"""A^ at which Eq. 2's T is 0.5, in the paper."""
 
 TOLERANCE_MM = 10.0
 """How far beside the infection the peak may lie to count as a hit."""
@@ -82,6 +82,7 @@ def measure(
     tolerance_mm: float = TOLERANCE_MM,
     voxels: int = 200_000,
     seed: int = 0,
+    beta: float = BETA,
 ) -> MapMeasures:
     """Return all measures of one map that need no network.
 
@@ -93,13 +94,14 @@ def measure(
         tolerance_mm: see `pointing`.
         voxels: how many voxels without infection `average_precision` draws at most.
         seed: of that draw.
+        beta: of Eq. 2, as the network learned with it.
 
     Raises:
         ValueError: the arrays do not share one shape, or a value lies outside [0, 1].
     """
     _check(a_hat=a_hat, infection=infection, lungs=lungs)
     distance = peak_distance_mm(a_hat, infection, spacing_xyz)
-    dice, iou = overlap(a_hat, infection)
+    dice, iou = overlap(a_hat, infection, beta)
     infected = float(infection.sum(dtype=np.float64))
     return MapMeasures(
         dead=is_dead(a_hat),
@@ -146,12 +148,12 @@ def energy_inside(a_hat: Volume, region: Volume) -> float:
     return _ratio(float(np.sum(a_hat * region, dtype=np.float64)), total)
 
 
-def overlap(a_hat: Volume, infection: Volume) -> tuple[float, float]:
-    """Return Dice and IoU of the attended voxels (Eq. 2: T at least 0.5, so A^ at least 0.4) with the infection."""
+def overlap(a_hat: Volume, infection: Volume, beta: float = BETA) -> tuple[float, float]:
+    """Return Dice and IoU of the attended voxels (Eq. 2: T at least 0.5, so A^ at least beta) with the infection."""
     infected = float(infection.sum(dtype=np.float64))
     if is_dead(a_hat) or not infected:
         return math.nan, math.nan
-    attended = a_hat >= BETA
+    attended = a_hat >= beta
     both = float(infection[attended].sum(dtype=np.float64))
     union = float(np.count_nonzero(attended)) + infected - both
     return 2 * both / (union + both), both / union

@@ -26,6 +26,7 @@ from ..storage import sha256, write_text
 from .attention_cases import OF_MODEL, case_maps, probabilities, read_models, with_combined
 from .attention_networks import MapModel
 from .attention_quality import (
+    BETA,
     TOLERANCE_MM,
     Curves,
     MapMeasures,
@@ -48,7 +49,7 @@ class MeasureSettings:
 
     `curve_steps` portions make the insertion and deletion curves, which ask the network 2 x `curve_steps` times a map
     (0: no curves). The weight randomisation is done for the first `sanity_cases` cases of each fold. `voxels` bounds
-    the uninfected voxels that AUPRC draws.
+    the uninfected voxels that AUPRC draws; `beta` is that of Eq. 2 with which the run learned.
     """
 
     tolerance_mm: float = TOLERANCE_MM
@@ -56,6 +57,7 @@ class MeasureSettings:
     sanity_cases: int = 4
     voxels: int = 200_000
     seed: int = 0
+    beta: float = BETA
 
     def __post_init__(self) -> None:
         if min(self.tolerance_mm, self.curve_steps, self.sanity_cases, self.seed) < 0 or self.voxels < 1:
@@ -128,6 +130,7 @@ def measure_case(
             settings.tolerance_mm,
             settings.voxels,
             settings.seed,
+            settings.beta,
         )
         one_member_empty = method == DS and one_empty
         if one_member_empty:

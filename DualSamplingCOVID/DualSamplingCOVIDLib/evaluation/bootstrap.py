@@ -109,7 +109,8 @@ def _weighted(p: Floats, covid: NDArray[np.bool_], w: NDArray[np.generic]) -> Fl
         right = (positive * called).sum(axis=1), (negative * ~called).sum(axis=1)
         covids, caps = positive.sum(axis=1), negative.sum(axis=1)
         wrong = covids + caps - right[0] - right[1]
-        f1 = [2 * hit / (2 * hit + wrong) for hit in right]
+        both = np.where((covids > 0) & (caps > 0), 1.0, np.nan)
+        f1 = [both * 2 * hit / (2 * hit + wrong) for hit in right]
         if len(p):
             first = np.flatnonzero(np.concatenate([[True], np.diff(p) > 0]))  # of each group of equal probabilities
             tied_positive = np.add.reduceat(positive, first, axis=1)

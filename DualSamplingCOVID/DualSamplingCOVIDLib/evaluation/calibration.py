@@ -142,13 +142,25 @@ def fit_temperature(logits: ArrayLike, is_covid: ArrayLike) -> float:
     return 1 / math.sqrt(low * high)
 
 
-def cross_fitted_temperature(probabilities: ArrayLike, is_covid: ArrayLike, folds: Sequence[Hashable]) -> Calibrated:
-    """Scale the temperature of out-of-fold probabilities [case]: each fold by a temperature of the other folds."""
+def cross_fitted_temperature(
+    probabilities: ArrayLike, is_covid: ArrayLike, folds: Sequence[int], without: ArrayLike | None = None
+) -> Calibrated:
+    """Scale the temperature of out-of-fold probabilities [case]: each fold by a temperature of the other folds.
+
+    Args:
+        probabilities: of COVID-19 [case].
+        is_covid: truth [case].
+        folds: whose validation case each is [case], from 0.
+        without: of a method that was itself fitted on other folds, what it answers [fold, case] where fold k had no
+            part in that (`methods.CaseSet`): fold k's temperature is fitted on row k. It stays 1 where that is NaN.
+    """
     x, covid = logits_of(probabilities), np.asarray(is_covid, dtype=bool)
     scaled, per_fold = np.empty(len(x)), []
     for name in dict.fromkeys(folds):
         own = np.array([fold == name for fold in folds])
-        temperature = fit_temperature(x[~own], covid[~own])
+        others = x if without is None else logits_of(np.asarray(without, dtype=np.float64)[name])
+        usable = bool(np.isfinite(others[~own]).all())
+        temperature = fit_temperature(others[~own], covid[~own]) if usable else 1.0
         scaled[own] = sigmoid(x[own] / temperature)
         per_fold.append((name, temperature))
     return Calibrated(scaled, tuple(per_fold), fit_temperature(x, covid))

@@ -142,7 +142,8 @@ def _calibrations(validation: CaseSet, test: CaseSet, resamples: int, seed: int)
     draws = {cases.name: patient_draws(cases.patients, resamples, seed) for cases in (validation, test)}
     for method in validation.probabilities:
         p = validation.answer(method)
-        scaled = calibration.cross_fitted_temperature(p, validation.is_covid, validation.folds.tolist())
+        without = validation.without.get(method)
+        scaled = calibration.cross_fitted_temperature(p, validation.is_covid, validation.folds.tolist(), without)
         mean = float(np.mean([temperature for _, temperature in scaled.per_fold]))
         found.append(_calibration(method, validation, p, scaled.probabilities, mean, draws[VALIDATION]))
         if test.cases:

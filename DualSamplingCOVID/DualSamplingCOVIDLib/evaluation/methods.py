@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -41,12 +42,15 @@ class CaseSet:
     """The validation cases pooled over the folds, or the test cases, with what each method says of them.
 
     `probabilities` of COVID-19 are [model, case]: one row on the validation set (each case by the model that never saw
-    it), one a fold model on the test set. `folds` is [case], -1 on the test set.
+    it), one a fold model on the test set. `folds` is [case], -1 on the test set. `without` is what a fitted method
+    answers [fold, case] where fold k's cases had no part in its fit: what may be fitted for fold k rests on row k. NaN
+    for fold k's own cases, and where too few folds are left.
     """
 
     name: str
     cases: tuple[RunCase, ...]
     probabilities: dict[str, Floats]
+    without: dict[str, Floats] = field(default_factory=dict)
 
     @cached_property
     def is_covid(self) -> NDArray[np.bool_]:
@@ -134,11 +138,18 @@ def case_sets(run: Run) -> tuple[CaseSet, CaseSet, tuple[str, ...]]:
             notes.append(f"{TITLES[method]} is left out: {error}")
             continue
         base.probabilities[method], other.probabilities[method] = crossed, rows
+        base.without[method] = _without_each_fold(
+            lambda kept, form=form: cross_fitted(  # type: ignore[misc]
+                form, us[kept], ss[kept], base.ratios[kept], truth[kept], base.folds[kept], cut_offs
+            ),
+            base.folds,
+            run.folds,
+        )
     by_fold = [_ratio_alone(base.ratios[base.folds != k], truth[base.folds != k], cut_offs) for k in range(run.folds)]
-    own = np.empty((1, len(base.cases)))
-    for fold, regression in enumerate(by_fold):
-        own[0, base.folds == fold] = regression(base.ratios[base.folds == fold])
-    base.probabilities[RATIO] = own
+    base.probabilities[RATIO] = _ratio_crossed(base.ratios, truth, base.folds, cut_offs)[None]
+    base.without[RATIO] = _without_each_fold(
+        lambda kept: _ratio_crossed(base.ratios[kept], truth[kept], base.folds[kept], cut_offs), base.folds, run.folds
+    )
     other.probabilities[RATIO] = np.array([regression(other.ratios) for regression in by_fold])
     return base, other, tuple(notes)
 
@@ -153,6 +164,28 @@ def _test_logits(run: Run, name: str, folds: Sequence[int]) -> Floats:
     """Return the test cases' logits by each fold's model [fold, case]."""
     rows = [[run.model(fold, name).logits[case.case_id] for case in run.test] for fold in folds]
     return np.array(rows, dtype=np.float64).reshape(len(folds), len(run.test))
+
+
+def _without_each_fold(crossed: Callable[[NDArray[np.bool_]], Floats], folds: NDArray[np.int64], amount: int) -> Floats:
+    """Return [fold, case]: row k is what `crossed` gives of the other folds' cases, as if fold k were not there."""
+    rows = np.full((amount, len(folds)), np.nan)
+    for fold in range(amount):
+        kept = folds != fold
+        with suppress(ValueError):  # too few folds or classes are left
+            rows[fold, kept] = crossed(kept)
+    return rows
+
+
+def _ratio_crossed(ratios: Floats, is_covid: NDArray[np.bool_], folds: NDArray[np.int64], cut_offs: CutOffs) -> Floats:
+    """Return the ratio's regression's answers [case], each fold's by the other folds."""
+    names = np.unique(folds)
+    if len(names) < 2:
+        raise ValueError("cross-fitting needs at least two folds")
+    answers = np.empty(len(ratios))
+    for fold in names:
+        own = folds == fold
+        answers[own] = _ratio_alone(ratios[~own], is_covid[~own], cut_offs)(ratios[own])
+    return answers
 
 
 def _ratio_alone(ratios: Floats, is_covid: NDArray[np.bool_], cut_offs: CutOffs) -> Callable[[Floats], Floats]:

@@ -52,11 +52,11 @@ class Confusion:
 
     @property
     def f1(self) -> float:
-        """Macro-F1: the mean of both classes' F1."""
+        """Macro-F1: the mean of both classes' F1; NaN where a class has no case for its own F1 to stand on."""
+        if not self.covid or not self.cap:
+            return math.nan
         wrong = self.false_negative + self.false_positive
-        covid = _share(2 * self.true_positive, 2 * self.true_positive + wrong)
-        cap = _share(2 * self.true_negative, 2 * self.true_negative + wrong)
-        return (covid + cap) / 2
+        return sum(2 * right / (2 * right + wrong) for right in (self.true_positive, self.true_negative)) / 2
 
 
 @dataclass(frozen=True)

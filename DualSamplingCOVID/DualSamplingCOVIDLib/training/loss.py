@@ -12,14 +12,15 @@ from torch.nn import functional
 from ..network.attention import online_attention, soft_mask
 from ..network.resnet import Output
 
-ACTIVE_RANGE = (0.34, 0.46)
+STEP_REACH = 6.0
+"""Of Eq. 2's sigmoid: its slope is below 1 % of the steepest where its argument is beyond this."""
 
 
 class LossParts(NamedTuple):
     """One micro-batch's share of the loss: every part, summed over an effective batch, is that batch's value.
 
-    `total` carries the gradient. `active_fraction` is the share of voxels with 0.34 < A^ < 0.46, the only
-    ones through which Eq. 2 lets the attention loss act.
+    `total` carries the gradient. `active_fraction` is the share of voxels with A^ near beta (0.34 to 0.46 with the
+    paper's alpha), the only ones through which Eq. 2 lets the attention loss act.
     """
 
     total: Tensor
@@ -77,13 +78,12 @@ class DualSamplingLoss:
             masks = masks[supervised]
             a_hat = online_attention(output.features[supervised], weight, masks.shape[2:]).normalised
             attention = attention_loss(soft_mask(a_hat, self.alpha, self.beta), masks).sum() / covid_count
-            active = active_fraction(a_hat).sum() / covid_count
+            active = active_fraction(a_hat, self.alpha, self.beta).sum() / covid_count
         total = bce + self.attention_weight * attention
         return LossParts(total, bce.detach(), attention.detach(), active)
 
 
-def active_fraction(a_hat: Tensor) -> Tensor:
-    """Return each case's share of voxels [N] of A^ [N,1,D,H,W] in the range where Eq. 2 has a gradient."""
-    low, high = ACTIVE_RANGE
+def active_fraction(a_hat: Tensor, alpha: float = 100.0, beta: float = 0.4) -> Tensor:
+    """Return each case's share of voxels [N] of A^ [N,1,D,H,W] where Eq. 2 has a gradient: beta +- 6 / alpha."""
     values = a_hat.detach().flatten(1)
-    return ((values > low) & (values < high)).float().mean(1)
+    return ((values - beta).abs() < STEP_REACH / alpha).float().mean(1)
