@@ -7,6 +7,7 @@ import platform
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -60,21 +61,17 @@ def write(folder: Path, ct: sitk.Image, diagnosis: Diagnosis, parts: tuple[str, 
         parts: which of `PARTS` and `MAPS`; the report's numbers are always written.
         progress: told the stages; its seconds are recorded.
     """
-    progress("writing the results", 0.0)
-    diagnosis_folder.save_report(folder, diagnosis)
-    if "masks" in parts:
-        diagnosis_folder.save_masks(folder, diagnosis.segmentation)
-    if MAPS in parts or "attention" in parts:
-        diagnosis_folder.save_maps(folder, diagnosis)
-    if "attention" in parts:
-        diagnosis_folder.save_attention(folder, diagnosis)
     missing = []
-    if "figure" in parts or "report" in parts:
-        progress("drawing the report", 0.0)
-        missing += _write_report(folder, ct, diagnosis, parts)
-    if "scene" in parts:
-        progress("building the Slicer scene", 0.0)
-        missing += _write_scene(folder, ct, diagnosis)
+    with ThreadPoolExecutor(1) as beside:  # compressing takes as long as drawing, and lets others work
+        saved = beside.submit(_save, folder, diagnosis, parts)
+        if "figure" in parts or "report" in parts:
+            progress("drawing the report", 0.0)
+            missing += _write_report(folder, ct, diagnosis, parts)
+        if "scene" in parts:
+            progress("building the Slicer scene", 0.0)
+            missing += _write_scene(folder, ct, diagnosis)
+        progress("writing the results", 0.0)
+        saved.result()
     progress("done", 1.0)
     _write_run(folder, progress.seconds, time.perf_counter() - progress.start, missing, diagnosis)
     return missing
@@ -102,6 +99,17 @@ def _parts(text: str) -> tuple[str, ...]:
     if unknown or not parts:
         raise argparse.ArgumentTypeError(f"{','.join(unknown) or 'nothing'}: choose of {','.join((*PARTS, MAPS))}")
     return parts
+
+
+def _save(folder: Path, diagnosis: Diagnosis, parts: tuple[str, ...]) -> None:
+    """Write what a program reads: the numbers, masks and maps."""
+    diagnosis_folder.save_report(folder, diagnosis)
+    if "masks" in parts:
+        diagnosis_folder.save_masks(folder, diagnosis.segmentation)
+    if MAPS in parts or "attention" in parts:
+        diagnosis_folder.save_maps(folder, diagnosis)
+    if "attention" in parts:
+        diagnosis_folder.save_attention(folder, diagnosis)
 
 
 def _write_report(folder: Path, ct: sitk.Image, diagnosis: Diagnosis, parts: tuple[str, ...]) -> list[str]:
