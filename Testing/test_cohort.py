@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
+from ct._dicom_files import voxels, write_series
 from DualSamplingCOVIDLib.cohort import COLUMNS, Case, check_cohort, read_cohort, write_cohort_csv
+from DualSamplingCOVIDLib.ct import read_ct
 from DualSamplingCOVIDLib.errors import InputError
 
 HEADER = ",".join(COLUMNS)
@@ -49,6 +51,7 @@ def test_a_cohort_is_read_with_paths_relative_to_its_file(a_folder: Path, monkey
     )
     assert second == Case("b", "p2", a_folder / "dicom", "CAP", split="test")
     assert first.is_covid and not second.is_covid
+    assert (first.line, second.line) == (2, 3)
 
 
 def test_four_columns_in_any_order_are_enough_and_others_are_left_alone(a_folder: Path) -> None:
@@ -87,6 +90,23 @@ def test_every_problem_is_reported_with_its_line(a_folder: Path) -> None:
         "line 10: split 'holdout' is none of train, validation, test",
     ):
         assert problem in text
+
+
+def test_no_two_cases_may_have_one_image_however_its_path_is_written(a_folder: Path) -> None:
+    (a_folder / "link").symlink_to("dicom")
+    path = written(
+        a_folder,
+        "a,p1,a.nii.gz,COVID-19,,,,,,",
+        "b,p2,dicom/../a.nii.gz,CAP,,,,,,",
+        "c,p3,dicom,CAP,,,,,,",
+        "d,p3,b.nii.gz,CAP,,,,,,",
+        "e,p3,link/,CAP,,,,,,",
+    )
+    with pytest.raises(InputError) as error:
+        read_cohort(path)
+    assert str(error.value) == (
+        f"{path}: line 3: image dicom/../a.nii.gz is already on line 2; line 6: image link/ is already on line 4"
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,10 +161,31 @@ def _volume(path: Path, size: tuple[int, int, int] = (12, 11, 10), origin: float
 def test_a_sound_cohort_passes_the_thorough_check(tmp_path: Path, suffix: str) -> None:
     for name in ("a", "lungs"):
         _volume(tmp_path / f"{name}.{suffix}")
-    (tmp_path / "dicom" / "series").mkdir(parents=True)
-    (tmp_path / "dicom" / "series" / "1").write_bytes(bytes(128) + b"DICM")
-    path = written(tmp_path, f"a,p1,a.{suffix},COVID-19,lungs.{suffix},,,,,", "b,p2,dicom,CAP,,,,,,test")
-    assert check_cohort(path) == read_cohort(path)
+    write_series(tmp_path / "dicom" / "series", voxels())
+    sitk.WriteImage(read_ct(tmp_path / "dicom").image > 0, tmp_path / f"mask.{suffix}")
+    lines = f"a,p1,a.{suffix},COVID-19,lungs.{suffix},,,,,", f"b,p2,dicom,CAP,mask.{suffix},,,,,test"
+    path = written(tmp_path, *lines)
+    told: list[tuple[str, float]] = []
+    assert check_cohort(path, lambda *one: told.append(one)) == read_cohort(path)
+    assert told == [("checking the cohort", 0.0), ("checking the cohort", 0.5)]
+
+
+def test_masks_are_compared_with_the_grid_of_a_dicom_folder_before_a_pixel_is_read(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_series(tmp_path / name, voxels(), series="1.2.3.4")
+    mask = read_ct(tmp_path / "a").image > 0
+    sitk.WriteImage(mask[:, :, 1:], tmp_path / "short.nrrd")
+    mask.SetOrigin([place + 0.2 for place in mask.GetOrigin()])
+    sitk.WriteImage(mask, tmp_path / "moved.nrrd")
+    cut = sorted((tmp_path / "b").iterdir())[3]
+    cut.write_bytes(cut.read_bytes()[:1500])
+    with pytest.raises(InputError) as error:
+        check_cohort(written(tmp_path, "a,p1,a,CAP,moved.nrrd,short.nrrd,,,,", "b,p2,b,CAP,moved.nrrd,,,,,"))
+    assert str(error.value).split(": ", 1)[1].split("; ") == [
+        f"line 2: infection {tmp_path / 'short.nrrd'}: the mask's geometry differs from the CT's",
+        f"line 2: lungs {tmp_path / 'moved.nrrd'}: the mask's geometry differs from the CT's",
+        f"line 3: image {cut}: the pixels are truncated",
+    ]
 
 
 def test_the_thorough_check_names_labels_headers_and_geometry_with_their_lines(tmp_path: Path) -> None:

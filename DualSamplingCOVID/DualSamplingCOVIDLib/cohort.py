@@ -6,12 +6,13 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .ct import header_problems
 from .diagnosis import CAP, COVID
 from .errors import InputError
+from .progress import Progress, silent
 from .storage import write_text
 
 NORMAL = "normal"
@@ -30,6 +31,7 @@ class Case:
 
     `image` is a file or a DICOM folder; `lungs` and `infection` are mask files on its grid, None where the segmenter
     has to find them. `age` is in years; `split` is one of `SPLITS`; `site`, `sex` and `split` are empty where unknown.
+    `line` is the case's line in the table that it was read from, None where there is none.
     """
 
     case_id: str
@@ -42,6 +44,7 @@ class Case:
     age: float | None = None
     sex: str = ""
     split: str = ""
+    line: int | None = field(default=None, compare=False)
 
     @property
     def is_covid(self) -> bool:
@@ -54,7 +57,8 @@ def read_cohort(path: Path) -> tuple[Case, ...]:
 
     Required columns: case_id, patient_id, image, label (COVID-19, CAP or normal). Optional: lungs, infection, site,
     age, sex, split (train, validation or test). Other columns are left alone, but one that is a known column's name in
-    other letters is refused: it would be left alone as well. All cases of a patient must be in one split.
+    other letters is refused: it would be left alone as well. All cases of a patient must be in one split, and no two
+    may have one image.
 
     Raises:
         InputError: one line that names the file and every problem with its line number.
@@ -63,15 +67,20 @@ def read_cohort(path: Path) -> tuple[Case, ...]:
     return _whole(path, cases, problems)
 
 
-def check_cohort(path: Path) -> tuple[Case, ...]:
+def check_cohort(path: Path, progress: Progress = silent) -> tuple[Case, ...]:
     """Read a cohort that something long is to be done with: also one label a patient, and every file's header.
+
+    Args:
+        path: the cohort file.
+        progress: told how many cases are checked; DICOM folders take longest, as each of their files has a header.
 
     Raises:
         InputError: as `read_cohort`; CTs and masks that cannot be read or do not fit each other are named as well.
     """
     cases, problems = _read(path)
     labels: dict[str, tuple[str, int]] = {}
-    for line, case in cases:
+    for number, (line, case) in enumerate(cases):
+        progress("checking the cohort", number / len(cases))
         label, first = labels.setdefault(case.patient_id, (case.label, line))
         if case.patient_id and label != case.label:
             text = f"patient {case.patient_id!r} is labelled {case.label}, but {label} on line {first}"
@@ -81,6 +90,12 @@ def check_cohort(path: Path) -> tuple[Case, ...]:
         if case.image.exists():
             problems += [(line, text) for text in header_problems(case.image, present)]
     return _whole(path, cases, problems)
+
+
+def cases_said(problems: Iterable[tuple[Case, str]]) -> str:
+    """Return problems of cases as `read_cohort` lists those of a table: by their lines, where these are known."""
+    ordered = sorted(problems, key=lambda problem: problem[0].line or 0)
+    return "; ".join(f"{'' if case.line is None else f'line {case.line}: '}{text}" for case, text in ordered)
 
 
 def _read(path: Path) -> tuple[list[tuple[int, Case]], list[tuple[int, str]]]:
@@ -93,6 +108,7 @@ def _read(path: Path) -> tuple[list[tuple[int, Case]], list[tuple[int, str]]]:
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from None
     cases: list[tuple[int, Case]] = []
     lines: dict[str, int] = {}
+    images: dict[str, int] = {}
     splits: dict[str, tuple[str, int]] = {}
     for line, row in rows:
         case, wrong = _case(row, path.parent)
@@ -100,11 +116,14 @@ def _read(path: Path) -> tuple[list[tuple[int, Case]], list[tuple[int, str]]]:
             wrong.append(f"case_id {case.case_id!r} is already on line {lines[case.case_id]}")
         if case.case_id:
             lines.setdefault(case.case_id, line)
+        place = os.path.normcase(os.path.realpath(case.image))
+        if row["image"] and images.setdefault(place, line) != line:
+            wrong.append(f"image {row['image']} is already on line {images[place]}")
         split, first = splits.setdefault(case.patient_id, (case.split, line))
         if case.patient_id and split != case.split:
             wrong.append(f"patient {case.patient_id!r} is in split {case.split!r}, but in {split!r} on line {first}")
         problems += [(line, text) for text in wrong]
-        cases.append((line, case))
+        cases.append((line, replace(case, line=line)))
     return cases, problems
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import SimpleITK as sitk
 
 from ct._dicom_files import NAME, ORIGIN, PATIENT, SPACING, edit, voxels, write_enhanced, write_series
 from DualSamplingCOVIDLib.ct import CT, read_ct
+from DualSamplingCOVIDLib.ct.dicom import dicom_grid
+from DualSamplingCOVIDLib.ct.grid import grid_of
 from DualSamplingCOVIDLib.errors import InputError
 
 
@@ -253,3 +256,24 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "open", guarded)
     with pytest.raises(InputError, match=f"{secret.name}: cannot be read: Permission denied"):
         read_ct(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"skip": (7, 8)},
+        {"shear": 0.5},
+        {"shear": -0.3, "skip": (3,)},
+        {"heights": np.cumsum(np.linspace(1.8, 2.2, 40))},
+    ],
+    ids=["regular", "gap", "tilt", "tilt and gap", "irregular"],
+)
+def test_headers_alone_tell_the_grid_that_the_ct_will_have(tmp_path: Path, how: dict[str, Any]) -> None:
+    write_series(tmp_path, voxels(), **how)
+    assert dicom_grid(tmp_path) == grid_of(read_ct(tmp_path).image)
+
+
+def test_headers_alone_tell_the_grid_of_a_multi_frame_file(tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "one.dcm", voxels())
+    assert dicom_grid(tmp_path / "one.dcm") == grid_of(read_ct(tmp_path).image)

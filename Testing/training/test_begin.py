@@ -169,7 +169,7 @@ def _patient_in_two_folds(cohort: Path, run: Path) -> None:
         (_gone, "image phantom-0003/ct.nii.gz does not exist"),
         (_other_settings, "begun with epochs 1, not 2"),
         (_other_cohort, "cohort.csv has changed since the run was begun"),
-        (_two_labels, "is labelled"),
+        (_two_labels, "cohort.csv has changed since the run was begun"),
         (_patient_in_two_folds, "is in fold 0, but in fold 1"),
     ],
 )
@@ -229,6 +229,25 @@ def test_an_unusable_cohort_or_fold_leaves_nothing(
     error = capsys.readouterr().err
     assert "line 2: lungs" in error and "damaged" in error
     assert not (tmp_path / "run").exists()
+
+
+def test_cases_that_cannot_be_prepared_are_listed_together_and_the_run_goes_on_without_their_lines(
+    a_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort, run = Path(shutil.copytree(a_cohort, tmp_path / "cohort")), tmp_path / "run"
+    for name in ("phantom-0003", "phantom-0007"):  # headers say nothing of it
+        ct = sitk.ReadImage(str(cohort / name / "ct.nii.gz"))
+        sitk.WriteImage(ct * 0, str(cohort / name / "ct.nii.gz"))
+    assert _cross_validate(cohort, run) == 3
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    said = [f"line {n + 2}: case phantom-000{n}: {cohort / f'phantom-000{n}'}" for n in (3, 7)]
+    assert line.startswith(f"error: {cohort / 'cohort.csv'}: {said[0]}") and f"; {said[1]}" in line
+    ready = {path: path.stat().st_mtime_ns for path in (run / "cache").glob("*.npz")}
+    assert len(ready) == 8 and not (run / "run.json").exists()
+    table = (cohort / "cohort.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (cohort / "cohort.csv").write_text("".join(table[:4] + table[5:8] + table[9:]), encoding="utf-8")
+    assert _cross_validate(cohort, run, "--resume", "--fold", "0") == 0
+    assert {path: path.stat().st_mtime_ns for path in (run / "cache").glob("*.npz")} == ready
 
 
 def test_an_interruption_says_how_to_go_on(

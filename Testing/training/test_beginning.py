@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,16 +30,21 @@ Write = Callable[..., Path]
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Write a cohort of tiny volumes that nobody segments: 6 cases with COVID-19, 6 with CAP, and more."""
-    sitk.WriteImage(sitk.Image(12, 11, 10, sitk.sitkUInt8), tmp_path / "ct.nrrd")
+    mask = tmp_path / "mask.nrrd"
+    sitk.WriteImage(sitk.Image(12, 11, 10, sitk.sitkUInt8), mask)
+
+    def image(name: str) -> Path:
+        return Path(shutil.copy(mask, tmp_path / f"{name}.nrrd"))
 
     def cohort(more: Sequence[Case] = (), covid: bool = True, cap: bool = True, masks: str = "li") -> Path:
-        ct = tmp_path / "ct.nrrd"
-        given = {name: ct for name in ("lungs", "infection") if name[0] in masks}
+        given = {name: mask for name in ("lungs", "infection") if name[0] in masks}
         cases = []
         for number in range(12):
             label, has_masks = ((COVID, covid), (CAP, cap))[number % 2]
-            cases.append(Case(f"case-{number}", f"patient-{number}", ct, label, **(given if has_masks else {})))
-        write_cohort_csv(tmp_path / "cohort.csv", [*cases, *(replace(case, image=ct) for case in more)])
+            name, masks_given = f"case-{number}", given if has_masks else {}
+            cases.append(Case(name, f"patient-{number}", image(name), label, **masks_given))
+        cases += [replace(case, image=image(case.case_id)) for case in more]
+        write_cohort_csv(tmp_path / "cohort.csv", cases)
         return tmp_path / "cohort.csv"
 
     return cohort

@@ -60,6 +60,32 @@ def test_a_ct_without_lungs_is_named(tmp_path: Path) -> None:
         prepare_cohort([case], SPEC, "threshold", tmp_path / "ready")
 
 
+def test_every_problem_is_named_by_its_line_and_the_other_cases_are_ready(
+    a_case: tuple[Case, float], tmp_path: Path
+) -> None:
+    case, _ = a_case
+    (tmp_path / "cut.nrrd").write_bytes(case.image.read_bytes()[:5000])
+    moved = sitk.ReadImage(str(case.lungs))
+    moved.SetOrigin((1.0, 2.0, 3.0))
+    sitk.WriteImage(moved, tmp_path / "moved.nrrd")
+    cases = [
+        replace(case, case_id="cut", image=tmp_path / "cut.nrrd", line=2),
+        replace(case, line=3),
+        replace(case, case_id="copy", patient_id="other", line=4),
+        replace(case, case_id="moved", lungs=tmp_path / "moved.nrrd", line=5),
+    ]
+    with pytest.raises(InputError) as caught:
+        prepare_cohort(cases, SPEC, "threshold", tmp_path / "cache")
+    first, second, third = str(caught.value).split("; ")
+    assert first.startswith(f"line 2: case cut: {tmp_path / 'cut.nrrd'}: damaged, truncated")
+    assert second.startswith("line 4: the cases one and copy are the same CT under two patient_ids")
+    assert third == f"line 5: case moved: {tmp_path / 'moved.nrrd'}: the mask's geometry differs from the CT's"
+    (ready,) = (tmp_path / "cache").glob("*.npz")
+    before = ready.stat().st_mtime_ns
+    assert prepare_cohort(cases[1:2], SPEC, "threshold", tmp_path / "cache")[0].file == ready
+    assert ready.stat().st_mtime_ns == before
+
+
 def test_the_cache_knows_content_and_settings(a_case: tuple[Case, float], tmp_path: Path) -> None:
     case, _ = a_case
     folder = tmp_path / "cache"

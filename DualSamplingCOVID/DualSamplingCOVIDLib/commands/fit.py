@@ -72,7 +72,10 @@ def run(options: argparse.Namespace) -> None:
             raise InputError(f"{options.cohort}: the split {split!r} needs cases of both classes, {COVID} and {CAP}")
     check_lungs_of_both_classes(options.cohort, [case for case in cases if case.split in SPLITS])
     with output.whole(options.output, options.overwrite, MARKS) as folder, tempfile.TemporaryDirectory() as scratch:
-        prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress, device.type)
+        try:
+            prepared = prepare_cohort(cases, spec, options.segmenter, Path(scratch), progress, device.type)
+        except InputError as error:
+            raise InputError(f"{options.cohort}: {error}") from None
         parts = [PreparedDataset([p for p in prepared if p.split == name]) for name in SPLITS]
         try:
             cut_offs = fit_cut_offs(parts[0].ratios)

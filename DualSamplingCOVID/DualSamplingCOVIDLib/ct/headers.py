@@ -9,16 +9,18 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .access import check_access
-from .dicom import is_dicom
+from .dicom import dicom_grid
+from .grid import Grid, grid_of, same_grid
 from .quiet import quiet
-from .reading import check_header, is_volume, same_grid
+from .reading import check_header, is_volume
+from .series import is_dicom
 
 
 def header_problems(image: Path, masks: Mapping[str, Path | None]) -> list[str]:
     """Say what is wrong with a CT and its masks before anything long begins; `read_ct` and `read_mask` see the rest.
 
     Args:
-        image: a file, or a DICOM folder, of which only the first DICOM file is looked for: its grid is not known yet.
+        image: a file, or a DICOM folder, of which all headers are read.
         masks: what each is called, with its file; None where there is none.
     """
     problems = []
@@ -27,7 +29,9 @@ def header_problems(image: Path, masks: Mapping[str, Path | None]) -> list[str]:
         check_access(image)
         if is_volume(image):
             ct = _grid(image)
-        elif not _holds_dicom(image):
+        elif _holds_dicom(image):
+            ct = dicom_grid(image)
+        else:
             problems.append(f"image {image}: no DICOM, NIfTI, NRRD or MetaImage file")
     except InputError as error:
         problems.append(f"image {error}")
@@ -44,8 +48,8 @@ def header_problems(image: Path, masks: Mapping[str, Path | None]) -> list[str]:
     return problems
 
 
-def _grid(path: Path) -> sitk.ImageFileReader:
-    """Return the reader of a volume, which knows its size and place."""
+def _grid(path: Path) -> Grid:
+    """Return the grid of a volume, as its header says it."""
     if not is_volume(path):
         raise InputError(f"{path}: not a NIfTI, NRRD or MetaImage file")
     reader = sitk.ImageFileReader()
@@ -56,7 +60,7 @@ def _grid(path: Path) -> sitk.ImageFileReader:
     except RuntimeError:
         raise InputError(f"{path}: damaged, truncated or not what its name says") from None
     check_header(path, reader)
-    return reader
+    return grid_of(reader)
 
 
 def _holds_dicom(path: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import re
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from ..diagnosis import Finding
 from ..errors import InputError
 from .access import check_access
 from .compressed import check_compressed
-from .dicom import is_dicom, read_dicom
+from .dicom import read_dicom
+from .grid import grid_of, same_grid
 from .nifti import check_nifti
 from .quality import AIR_HU, check_volume
 from .quiet import quiet
+from .series import is_dicom
 
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
-_SAME_PLACE_MM = 0.05
 _CAUSES = {"spacing": "zero or negative spacing", "orthonormal": "its axes are sheared: they are not perpendicular"}
 """What ITK's message names, in our words."""
 
@@ -105,7 +105,7 @@ def _mask_voxels(path: Path, like: sitk.Image) -> np.ndarray:
     if path.is_dir():
         raise InputError(f"{path}: a folder, where a mask file was expected")
     mask = _read_volume(path)
-    if not same_grid(mask, like):
+    if not same_grid(grid_of(mask), grid_of(like)):
         raise InputError(f"{path}: the mask's geometry differs from the CT's")
     values = sitk.GetArrayViewFromImage(mask)
     if not np.isfinite(values).all():
@@ -196,18 +196,3 @@ def _in_hounsfield_range(image: sitk.Image) -> sitk.Image:
     result = sitk.GetImageFromArray(np.maximum(voxels, int(AIR_HU)).astype(np.int16 if whole else np.float32))
     result.CopyInformation(image)
     return result
-
-
-def same_grid(one: sitk.Image | sitk.ImageFileReader, other: sitk.Image | sitk.ImageFileReader) -> bool:
-    """Whether two images, or headers of images, have as many voxels and their corners at the same places."""
-    if one.GetSize()[:3] != other.GetSize()[:3]:
-        return False
-    return bool(np.allclose(_corners_mm(one), _corners_mm(other), rtol=0, atol=_SAME_PLACE_MM))
-
-
-def _corners_mm(image: sitk.Image | sitk.ImageFileReader) -> np.ndarray:
-    """Return the places [8, 3] of the corner voxels' centres."""
-    dimension = len(image.GetSize())
-    axes = np.array(image.GetDirection()).reshape(dimension, dimension)[:3, :3] * image.GetSpacing()[:3]
-    corners = itertools.product(*((0, count - 1) for count in image.GetSize()[:3]))
-    return np.array(list(corners)) @ axes.T + image.GetOrigin()[:3]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..analysis import software
-from ..cohort import NORMAL, Case, check_cohort
+from ..cohort import NORMAL, Case, check_cohort, read_cohort
 from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
@@ -48,10 +48,11 @@ def begin(
 
     Raises:
         InputError: the cohort or the segmenter cannot be used, the cases are too few for the folds, whose lungs they
-            are would tell the class, or the folder's run is of another cohort, of other settings, or of CTs that have
-            changed since.
+            are would tell the class, some cannot be prepared, or the folder's run is of another cohort, of other
+            settings, or of CTs that have changed since.
     """
-    given = cases = check_cohort(cohort)
+    # once the run is begun its cases are prepared, and what has changed of them is noticed without their headers
+    given = cases = read_cohort(cohort) if (folder / RUN).exists() else check_cohort(cohort, progress)
     digest = sha256(cohort)
     name = kept(config.segmenter, folder / SEGMENTER) if (folder / RUN).exists() else config.segmenter
     segmenter(name)  # before anything is written
@@ -69,7 +70,10 @@ def begin(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, config.to_toml())
-    prepared = prepare_cohort(cases, config.grid, name, folder / "cache", progress, device)
+    try:
+        prepared = prepare_cohort(cases, config.grid, name, folder / "cache", progress, device)
+    except InputError as error:
+        raise InputError(f"{cohort}: {error}") from None
     if not (folder / RUN).exists():
         notes = mask_notes(usable) + same_ct_notes(prepared)
         for note in notes:

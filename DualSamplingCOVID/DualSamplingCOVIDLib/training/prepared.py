@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..cohort import Case
+from ..cohort import Case, cases_said
 from ..ct import check_lungs, read_ct, read_mask
 from ..diagnosis import COVID, CutOffs, SegmenterCard
 from ..errors import InputError
@@ -76,6 +76,7 @@ def prepare_cohort(
 ) -> list[PreparedCase]:
     """Segment and preprocess every case once, in parallel; what `folder` holds of the same content is reused.
 
+    A case that cannot be used does not keep the others from being made ready; all such cases are named at the end.
     Masks that the cohort names replace the segmenter's. Content is the bytes of the CT and its masks; files whose name,
     size and time of change are those of the last run are not read again. Grid, segmenter and `PREPARATION` count too.
 
@@ -89,23 +90,35 @@ def prepare_cohort(
             anew.
 
     Raises:
-        InputError: a CT cannot be read, or two patients have the same.
+        InputError: CTs or masks that cannot be used, and CTs that two patients have: every one, as `cases_said` does.
         ResourceError: the disk is full; what was ready stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = {**asdict(spec), "segmenter": _identity(segmenter_name), "preparation": PREPARATION}
     prepare_one = partial(
-        _prepare, spec=spec, segmenter_name=segmenter_name, settings=settings, folder=folder, device=device
+        _try, spec=spec, segmenter_name=segmenter_name, settings=settings, folder=folder, device=device
     )
     asked = any(case.lungs is None or case.infection is None for case in cases)
     on_gpu = asked and is_network(segmenter_name) and device != "cpu" and torch.cuda.is_available()
-    prepared = spread(prepare_one, cases, "preparing the cases", progress, processes=1 if on_gpu else None)
-    for first, second in _same_cts(prepared):
-        if first.patient_id != second.patient_id:
-            raise InputError(
-                f"the cases {first.case_id} and {second.case_id} are the same CT under two patient_ids: leave one "
-                "out, or networks are judged by what they know"
-            )
+    tried = spread(prepare_one, cases, "preparing the cases", progress, processes=1 if on_gpu else None)
+    problems = [
+        (case, f"case {case.case_id}: {ready}")
+        for case, ready in zip(cases, tried, strict=True)
+        if isinstance(ready, InputError)
+    ]
+    prepared = [ready for ready in tried if isinstance(ready, PreparedCase)]
+    named = {case.case_id: case for case in cases}
+    problems += [
+        (
+            named[second.case_id],
+            f"the cases {first.case_id} and {second.case_id} are the same CT under two patient_ids: leave one out, or "
+            "networks are judged by what they know",
+        )
+        for first, second in _same_cts(prepared)
+        if first.patient_id != second.patient_id
+    ]
+    if problems:
+        raise InputError(cases_said(problems))
     return prepared
 
 
@@ -180,6 +193,14 @@ class PreparedDataset(Dataset[tuple[Tensor, Tensor, float]]):
         return *as_shares(image, infection), label
 
 
+def _try(case: Case, **how: Any) -> PreparedCase | InputError:
+    """Prepare a case, or return what is wrong with it: nobody should wait hours for each of several problems."""
+    try:
+        return _prepare(case, **how)
+    except InputError as error:
+        return error
+
+
 def _prepare(
     case: Case, spec: GridSpec, segmenter_name: str, settings: dict[str, Any], folder: Path, device: str
 ) -> PreparedCase:
@@ -199,10 +220,7 @@ def _prepare(
 def _make(case: Case, spec: GridSpec, segmenter_name: str, device: str, file: Path) -> dict[str, Any]:
     """Segment and preprocess one case into `file`; return its infection ratio, whose masks it is of, and which CT."""
     ct = read_ct(case.image)
-    try:
-        segmentation = back_end(case, segmenter_name, ct.image, device).segment(ct.image)
-    except InputError as error:
-        raise InputError(f"case {case.case_id}: {error}") from None
+    segmentation = back_end(case, segmenter_name, ct.image, device).segment(ct.image)
     check_lungs(ct.image, segmentation.lungs, str(case.image))
     ready = prepare(ct.image, segmentation.lungs, spec, segmentation.infection)
     assert ready.infection is not None
