@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +35,12 @@ def _long(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def _named_by_a_file(work: tuple[str, float]) -> None:
+    folder, seconds = work
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(seconds)
+
+
 def _is_deaf(_: int) -> bool:
     return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
@@ -41,11 +50,13 @@ def _fail(number: int) -> None:
 
 
 def _is_alive(process: int) -> bool:
+    """Whether a process runs; what has ended and waits for whoever took it in does not."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{process}/stat")
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
 
 
 def _silent(stage: str, fraction: float) -> None:
@@ -124,3 +135,30 @@ def test_an_interrupt_waits_until_the_processes_are_started(monkeypatch: pytest.
 
 def test_the_processes_leave_interrupts_to_their_parent() -> None:
     assert all(spread(_is_deaf, range(2), "", _silent, 2))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 600.0], ids=["waiting for work", "at work"])
+def test_the_processes_end_with_a_parent_that_is_killed(tmp_path: Path, seconds: float) -> None:
+    """Its end reaches them though nothing tells them of it."""
+    code = (
+        "import sys, time\n"
+        "from DualSamplingCOVIDLib.parallel import spread\n"
+        "from test_parallel import _named_by_a_file\n"
+        "if __name__ == '__main__':\n"
+        "    work = [(sys.argv[1], float(sys.argv[2]))] * 8\n"
+        "    spread(_named_by_a_file, work, '', lambda stage, done: time.sleep(600) if done == 1 else None, 2)"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), str(seconds)], env={**os.environ, "PYTHONPATH": path}
+    ) as parent:
+        since = time.perf_counter()
+        while len(list(tmp_path.iterdir())) < 2 and time.perf_counter() - since < (60 if seconds else 20):
+            time.sleep(0.05)
+        workers = [int(file.name) for file in tmp_path.iterdir()]
+        assert workers and all(map(_is_alive, workers))
+        parent.send_signal(signal.SIGKILL)
+    since = time.perf_counter()
+    while any(map(_is_alive, workers)):
+        assert time.perf_counter() - since < 10
+        time.sleep(0.05)

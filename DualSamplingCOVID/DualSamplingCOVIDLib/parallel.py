@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -78,12 +79,21 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _quietly() -> None:
-    """Leave interrupts to the parent, and the other cores to the other processes."""
+    """Leave interrupts to the parent, and the other cores to the other processes; end with the parent."""
     import SimpleITK as sitk
 
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for library in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
     if "torch" in sys.modules:  # by the script that was started; else it reads the environment
         sys.modules["torch"].set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has died: one that is killed tells nobody, and work is waited for for good."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
