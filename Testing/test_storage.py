@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,33 @@ def test_partial_files_are_named_after_their_process_and_others_are_left_alone(t
         (tmp_path / name).touch()
     storage.remove_partials(tmp_path, "dead-2")
     assert {path.name for path in tmp_path.iterdir()} == {"a.npz", names[0]}
+
+
+def test_what_a_killed_process_left_half_written_goes_and_a_living_ones_stays(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from DualSamplingCOVIDLib import storage\n"
+        "write = lambda partial: (partial.touch(), print('there', flush=True), time.sleep(600))\n"
+        "storage.write_whole(pathlib.Path(sys.argv[1], 'a.npz'), write)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"there\n"
+        (left,) = tmp_path.iterdir()
+        storage.remove_abandoned(tmp_path)
+        assert left.exists()
+        process.kill()
+        process.wait()
+    elsewhere = f".b.npz-{'0' * 16}-00000000-{process.pid}-{'1' * 8}.partial.npz"
+    for name in (elsewhere, ".mine.partial", "a.npz"):
+        (tmp_path / name).touch()
+    storage.remove_abandoned(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {elsewhere, ".mine.partial", "a.npz"}
+    then = time.time() - 25 * 3600
+    for name in (elsewhere, ".mine.partial", "a.npz"):
+        os.utime(tmp_path / name, (then, then))
+    storage.remove_abandoned(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".mine.partial", "a.npz"}
 
 
 def test_of_two_who_write_the_same_file_neither_loses_a_line(tmp_path: Path) -> None:

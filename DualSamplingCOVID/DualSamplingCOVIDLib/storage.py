@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import math
 import os
+import re
 import sys
 import time
 import uuid
@@ -14,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .processes import is_alive, place
 
 PATIENCE_SECONDS = 5.0
 """How long a file that somebody else has open (a virus scanner, a reader on Windows) may keep its name from another."""
 _PROCESS = uuid.uuid4().hex[:16]
+_PARTIAL = re.compile(r"-([0-9a-f]{16}-([0-9a-f]{8})-(\d+))-[0-9a-f]{8}\.partial")
+_FORGOTTEN_SECONDS = 86400
+"""A partial file that nobody has touched for so long is nobody's any more, wherever its process was."""
 
 
 def process_name() -> str:
-    """Return a name that no other process has, on this computer or another."""
-    return f"{_PROCESS}-{os.getpid()}"  # a forked process keeps the first part
+    """Return a name that no other process has, on this computer or another; it says where and which it is."""
+    return f"{_PROCESS}-{place()}-{os.getpid()}"  # a forked process keeps the first part
 
 
 def write_whole(file: Path, write: Callable[[Path], object]) -> None:
@@ -84,6 +89,29 @@ def remove_partials(folder: Path, process: str) -> None:
     """Delete what a process (see `process_name`) that is no more left half-written in a folder."""
     for partial in folder.glob(f".*-{process}-*.partial*"):
         partial.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what processes that are no more left half-written in a folder.
+
+    Of another computer, container or start nobody here knows whether a process lives: what it wrote goes after a day.
+    """
+    for partial in folder.glob(".*.partial*"):
+        if _is_abandoned(partial):
+            partial.unlink(missing_ok=True)
+
+
+def _is_abandoned(partial: Path) -> bool:
+    found = _PARTIAL.search(partial.name)
+    if found is None:
+        return False
+    process, where, pid = found.groups()
+    if where == place():
+        return process != process_name() if int(pid) == os.getpid() else not is_alive(int(pid))
+    try:
+        return time.time() - partial.stat().st_mtime > _FORGOTTEN_SECONDS
+    except OSError:  # it has just taken its name
+        return False
 
 
 def _to_disk(path: Path) -> None:

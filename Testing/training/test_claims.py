@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from DualSamplingCOVIDLib import processes
 from DualSamplingCOVIDLib.training import claims
 from DualSamplingCOVIDLib.training.claims import CLAIM, Claim, Unreadable, claimed
 from DualSamplingCOVIDLib.training.cross_validation import train_models
+from DualSamplingCOVIDLib.training.run import load_run
 from training.runs import CONFIG, CPU, a_run, numbers
 
 MODELS = [(fold, model) for fold in range(2) for model in CONFIG.models]
@@ -102,7 +104,7 @@ def test_what_is_older_than_the_computers_start_is_taken_over(
 ) -> None:
     for name, text in (("MACHINE", "mine\n"), ("BOOT", "now\n")):
         (tmp_path / name).write_text(text)
-        monkeypatch.setattr(claims, name, tmp_path / name)
+        monkeypatch.setattr(processes, name, tmp_path / name)
     theirs = replace(_of_this_computer(os.getppid()), machine=machine, boot=boot)  # an id that lives again
     _leave(tmp_path / "model", theirs)
     with claimed(tmp_path / "model") as other:
@@ -112,7 +114,7 @@ def test_what_is_older_than_the_computers_start_is_taken_over(
 def test_where_nothing_names_the_machine_another_start_says_nothing(
     tmp_path: Path, a_dead_process: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "MACHINE", tmp_path / "none")
+    monkeypatch.setattr(processes, "MACHINE", tmp_path / "none")
     theirs = replace(_of_this_computer(a_dead_process), machine="", boot="before")
     _leave(tmp_path / "model", theirs)
     with claimed(tmp_path / "model") as other:
@@ -244,3 +246,29 @@ def test_an_interrupted_training_gives_its_model_back(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_models(run, [0], CPU, progress=interrupt)
     assert not list(run.folder.rglob(f"*{CLAIM}"))
+
+
+@pytest.fixture
+def a_finished_copy(undisturbed: Path, tmp_path: Path) -> Path:
+    """A run whose models are all finished; one still has the checkpoint, as after a kill before it was taken away."""
+    folder = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    (folder / "folds" / "1" / "attention-ss" / "checkpoint").write_bytes(b"it has served")
+    return folder
+
+
+def test_what_a_process_left_that_died_over_a_finished_model_goes(a_finished_copy: Path, a_dead_process: int) -> None:
+    model = a_finished_copy / "folds" / "1" / "attention-ss"
+    before = numbers(a_finished_copy)
+    file = _leave(model, _of_this_computer(a_dead_process))
+    train_models(load_run(a_finished_copy), range(2), CPU)
+    assert not file.exists() and not (model / "checkpoint").exists()
+    assert numbers(a_finished_copy) == before
+
+
+@pytest.mark.parametrize("whose", ["a living process", "another computer"])
+def test_what_others_may_still_work_on_stays_though_the_model_is_finished(a_finished_copy: Path, whose: str) -> None:
+    model = a_finished_copy / "folds" / "1" / "attention-ss"
+    theirs = ELSEWHERE if whose == "another computer" else _of_this_computer(os.getppid())
+    file = _leave(model, theirs)
+    train_models(load_run(a_finished_copy), range(2), CPU)
+    assert json.loads(file.read_text(encoding="utf-8")) == asdict(theirs) and (model / "checkpoint").exists()

@@ -16,7 +16,7 @@ from ..evaluation.strata import fit_cut_offs
 from ..progress import Progress, Say, silent, unsaid
 from ..run_folder import CONFIG, RUN, SCHEMA, SEGMENTER, TEST, RunCase, read_begun
 from ..segmentation import keep, kept, segmenter
-from ..storage import sha256, write_text
+from ..storage import remove_abandoned, sha256, write_text
 from .config import Config, read_config
 from .folds import check_patients, make_folds
 from .prepared import PreparedCase, prepare_cohort, same_ct_notes
@@ -68,6 +68,7 @@ def begin(
         if any(case.split for case in learning):
             say("the splits train and validation are for fit: the folds are made anew, by patient")
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, config.to_toml())
     try:

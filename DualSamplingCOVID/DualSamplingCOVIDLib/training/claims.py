@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,10 +18,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..processes import boot, computer, is_alive, machine, space
 from ..storage import process_name, remove_partials
 
 CLAIM = "claim.json"
-MACHINE, BOOT = Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")
 _PAUSE, _TRIES = 0.05, 60
 
 
@@ -57,16 +55,16 @@ class Claim:
     @property
     def is_abandoned(self) -> bool:
         """Whether its process is known to be dead."""
-        if (self.host, self.machine) != (platform.node(), _told(MACHINE)):
+        if (self.host, self.machine) != (computer(), machine()):
             return False
-        boot = _told(BOOT)
-        if self.boot != boot:  # started anew since; or a copy of this computer, where nothing names the machine
-            return bool(self.machine and self.boot and boot)
-        if self.space != _space():
+        now = boot()
+        if self.boot != now:  # started anew since; or a copy of this computer, where nothing names the machine
+            return bool(self.machine and self.boot and now)
+        if self.space != space():
             return False
         if self.pid == os.getpid():  # another process had this id before
             return self.process != process_name()
-        return not _is_alive(self.pid)
+        return not is_alive(self.pid)
 
 
 class Unreadable:
@@ -95,8 +93,8 @@ def claimed(folder: Path) -> Iterator[Claim | Unreadable | None]:
 
 def _own() -> Claim:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    who = (platform.node(), os.getpid(), now, _space(), process_name(), uuid.uuid4().hex)
-    return Claim(*who, machine=_told(MACHINE), boot=_told(BOOT))
+    who = (computer(), os.getpid(), now, space(), process_name(), uuid.uuid4().hex)
+    return Claim(*who, machine=machine(), boot=boot())
 
 
 def _take(file: Path, own: Claim) -> Claim | Unreadable | None:
@@ -163,46 +161,3 @@ def _read(file: Path) -> Claim | Unreadable | None:
             return None
         time.sleep(_PAUSE)
     return Unreadable()
-
-
-def _space() -> str:
-    """Return the space that process ids count in: two containers of one computer cannot see each other's."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
-
-
-def _told(path: Path) -> str:
-    """Return what the system says in a file of one line; nothing where it says nothing."""
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process of this computer runs; where the system does not tell, it does."""
-    if sys.platform == "win32":
-        return _is_alive_on_windows(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
-
-
-def _is_alive_on_windows(pid: int) -> bool:
-    import ctypes
-
-    synchronise, invalid_parameter, still_runs = 0x00100000, 87, 258
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]
-    handle = kernel.OpenProcess(synchronise, False, pid)
-    if not handle:
-        return bool(ctypes.get_last_error() != invalid_parameter)  # type: ignore[attr-defined]
-    try:
-        return bool(kernel.WaitForSingleObject(handle, 0) == still_runs)
-    finally:
-        kernel.CloseHandle(handle)

@@ -23,7 +23,7 @@ from .distributed import ALONE, Team
 from .fit import Fitted, predict
 from .memory import gpu_memory_named
 from .prepared import PreparedDataset
-from .recorded import RecordedTrainer
+from .recorded import CHECKPOINT, RecordedTrainer
 from .run import TrainingRun, write_json
 
 _FREE, _FINISHED, _HELD = range(3)
@@ -61,6 +61,8 @@ def train_models(
     others: dict[Job, Claim | Unreadable] = {}
     took: list[float] = []
     waiting = jobs
+    if team.leads:
+        _tidy(run, jobs)
     team.wait()
     with repeatable(device, run.config.threads):
         while waiting:  # again while others may have given up what was theirs
@@ -83,6 +85,16 @@ def train_models(
     left = [f"{_called(job)} ({other})" for job, other in others.items() if not run.is_finished(*job)]
     if left:
         say(f"in the hands of others: {'; '.join(left)}; when they have ended, --resume goes on with what is left")
+
+
+def _tidy(run: TrainingRun, jobs: Sequence[Job]) -> None:
+    """Take away what whoever finished a model died over: its checkpoint and claim. A living process's stay."""
+    for job in jobs:
+        folder = run.model_folder(*job)
+        if run.is_finished(*job) and ((folder / CLAIM).exists() or (folder / CHECKPOINT).exists()):
+            with claimed(folder) as other:
+                if other is None:
+                    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _state(run: TrainingRun, job: Job, other: Claim | Unreadable | None) -> int:

@@ -26,7 +26,7 @@ from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
 from ..run_folder.volume import FULL_SHARE, UNREADABLE, stored, write_volume
 from ..segmentation import GivenMasks, Segmenter, folder_of, is_network, segmenter
-from ..storage import sha256, write_text
+from ..storage import remove_abandoned, sha256, write_text
 from ..weights import METADATA
 
 PREPARATION = 4
@@ -94,6 +94,7 @@ def prepare_cohort(
         ResourceError: the disk is full; what was ready stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
     settings = {**asdict(spec), "segmenter": _identity(segmenter_name), "preparation": PREPARATION}
     prepare_one = partial(
         _try, spec=spec, segmenter_name=segmenter_name, settings=settings, folder=folder, device=device

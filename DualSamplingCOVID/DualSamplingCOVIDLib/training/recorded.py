@@ -18,6 +18,9 @@ from ..storage import write_text, write_whole
 from .fit import Step, Trainer
 from .settings import OF_THE_MACHINE
 
+CHECKPOINT = "checkpoint"
+"""What a model's folder has until the model is finished."""
+
 
 class Scalars:
     """The same numbers for TensorBoard, where it is installed; else nothing."""
@@ -64,7 +67,7 @@ class RecordedTrainer(Trainer):
         """
         super().__init__(*arguments, **named)
         self.folder, self._name = folder, name
-        self.checkpoint = folder / "checkpoint"
+        self.checkpoint = folder / CHECKPOINT
         self.seconds, self._since = 0.0, time.perf_counter()
         if self.checkpoint.exists():
             self.resume()
