@@ -5,8 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +24,7 @@ from DualSamplingCOVIDLib.run_folder.volume import stored
 from DualSamplingCOVIDLib.segmentation import trained
 from DualSamplingCOVIDLib.training.config import read_config
 from segmentation.vbnets import a_folder
+from training.runs import numbers
 
 CONFIG = """
 folds = 2
@@ -264,3 +271,56 @@ def test_an_interruption_says_how_to_go_on(
     monkeypatch.undo()
     assert _cross_validate(a_cohort, tmp_path / "run", "--resume", "--fold", "1") == 0
     assert len(list((tmp_path / "run").rglob("result.json"))) == 2
+
+
+def _in_a_process(cohort: Path, run: Path, *more: str, **named: Any) -> subprocess.Popen[str]:
+    """Cross-validate in a process of its own."""
+    options = ["--output", str(run), "--progress", "none", "--device", "cpu", "--config", str(cohort / "config.toml")]
+    command = [sys.executable, "-m", "DualSamplingCOVIDLib", "cross-validate", str(cohort / "cohort.csv"), *options]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen([*command, *more], env=environment, stderr=subprocess.PIPE, text=True, **named)
+
+
+def test_killed_while_cases_are_prepared_the_numbers_are_those_of_an_undisturbed_run(
+    a_cohort: Path, a_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with _in_a_process(a_cohort, run, "--fold", "0") as process:
+        while process.poll() is None and not list(run.glob("cache/*.npz")):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL and not (run / "run.json").exists()
+    ready = {path: path.stat().st_mtime_ns for path in run.glob("cache/*.npz")}
+    assert 0 < len(ready) < 10
+    assert _cross_validate(a_cohort, run, "--resume", "--fold", "0") == 0
+    assert all(path.stat().st_mtime_ns == before for path, before in ready.items())
+    assert numbers(run) == numbers(a_run) and len(numbers(run)) == 6
+    assert not list(run.rglob("*.partial*"))
+
+
+def test_where_the_disk_is_full_while_a_model_trains_the_finished_stay_and_room_is_all_it_takes(
+    a_copy: tuple[Path, Path], a_cohort: Path, tmp_path: Path
+) -> None:
+    cohort, run = a_copy
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.glob("folds/0/**/*") if path.is_file()}
+    limit = 50_000  # steps and notes fit, a checkpoint does not
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    with _in_a_process(cohort, run, "--resume", preexec_fn=small_files) as process:
+        said = process.communicate()[1].splitlines()
+    model = run / "folds" / "1" / "attention-us"
+    assert process.returncode == 5, said
+    assert said[-1] == (
+        f"error: {model / 'checkpoint'}: cannot be written: the disk is full; the last checkpoint stays; make room, "
+        "and go on with --resume"
+    )
+    assert (model / "steps.jsonl").stat().st_size > 0 and not list(run.rglob("*.partial*"))
+    assert not list(run.rglob("claim.json")) and not list(run.glob("folds/1/*/result.json"))
+    assert all((path.stat().st_mtime_ns, path.read_bytes()) == kept for path, kept in before.items())
+    whole = Path(shutil.copytree(run, tmp_path / "undisturbed"))
+    shutil.rmtree(whole / "folds" / "1")
+    for folder in (run, whole):
+        assert _cross_validate(cohort, folder, "--resume") == 0
+    assert numbers(run) == numbers(whole) and len(numbers(run)) == 12

@@ -114,7 +114,10 @@ class RecordedTrainer(Trainer):
 
         def write(path: Path) -> None:
             with path.open("wb") as stream:  # a stream of our own says why it cannot be written
-                torch.save(state, stream)
+                try:
+                    torch.save(state, stream)
+                except RuntimeError as error:  # the archive that is closed half-written hides it
+                    raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
         try:
             write_whole(self.checkpoint, write)
