@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from DualSamplingCOVIDLib.cohort import Case
-from DualSamplingCOVIDLib.diagnosis import CAP, COVID
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.training.provenance import check_lungs_of_both_classes, mask_notes
+from DualSamplingCOVIDLib.training.provenance import check_lungs_of_both_classes, mask_notes, segmenter_notes
 
 MASK = Path("mask.nrrd")
 
@@ -56,3 +56,30 @@ def test_lungs_of_both_classes_or_of_neither_are_not() -> None:
         check_lungs_of_both_classes(Path("cohort.csv"), [*_cases(COVID, 2, covid), *_cases(CAP, 2, cap)])
     some = [*_cases(COVID, 2, "l"), *_cases(CAP, 2), *_cases(CAP, 1, "l")]
     check_lungs_of_both_classes(Path("cohort.csv"), some)
+
+
+def _card(name: str, version: str = "2") -> SegmenterCard:
+    return SegmenterCard(name, version, CutOffs(), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("learned", "used", "told"),
+    [
+        (_card("vbnet"), [_card("vbnet"), _card("vbnet with given lungs")], ""),
+        (_card("vbnet with given lungs"), [_card("vbnet")], ""),
+        (_card("given masks and vbnet"), [_card("given masks"), _card("vbnet", "1")], ""),
+        (_card("vbnet"), [_card("vbnet", "1"), _card("vbnet")], "Test cases have other masks (vbnet 1 in 1 of 2) than"),
+        (
+            _card("given masks"),
+            [_card("vbnet"), _card("vbnet"), _card("given masks"), _card("threshold", "1")],
+            "Test cases have other masks (vbnet 2 in 2 of 4, threshold 1 in 1 of 4) than the run learned from "
+            "(given masks 2): ",
+        ),
+        (_card("vbnet"), [_card("given masks")], "Test cases have other masks (given masks 2 in 1 of 1) than"),
+    ],
+)
+def test_masks_of_another_segmenter_than_the_runs_are_counted(
+    learned: SegmenterCard, used: list[SegmenterCard], told: str
+) -> None:
+    notes = segmenter_notes(used, learned)
+    assert [note[: len(told)] for note in notes] == ([told] if told else [])

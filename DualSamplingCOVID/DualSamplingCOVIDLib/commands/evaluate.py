@@ -1,4 +1,7 @@
-"""`evaluate RUN --output DIR`: the paper's tables and figures for a run of cross-validate, and its failures."""
+"""`evaluate RUN --output DIR`: the paper's tables and figures for a run of cross-validate, and its failures.
+
+With `--test COHORT` its test set is a cohort that came after it, answered by the finished networks of all folds.
+"""
 
 import argparse
 import dataclasses
@@ -6,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..run_folder import CONFIG, read_run
+from ..run_folder import CONFIG, Run, read_run
 from . import arguments, output, packages, reporter
 
 if TYPE_CHECKING:
@@ -19,6 +22,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add this subcommand."""
     parser = subparsers.add_parser("evaluate", help="tables and figures of a cross-validation", description=__doc__)
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that cross-validate wrote")
+    parser.add_argument(
+        "--test",
+        type=Path,
+        metavar="COHORT",
+        help="cohort.csv of an independent test set, all its splits (prepared cases are kept in RUN/cache)",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--resamples", type=arguments.positive, default=1000, metavar="N", help="of patients, for intervals"
@@ -30,12 +39,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--attention",
         action="store_true",
-        help="measure where the networks look as well (finished cases are kept in RUN/cache)",
+        help="measure where the networks look in the cases of the folds as well (finished ones are kept in RUN/cache)",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for --attention")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for --attention and --test")
     reporter.add_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the folder where this command wrote it")
-    kept = "cancelled: nothing was written, but maps that are finished are kept in the run"
+    kept = "cancelled: nothing was written, but maps and prepared cases are kept in the run"
     parser.set_defaults(run=run, cancelled=kept)
 
 
@@ -46,11 +55,12 @@ def run(options: argparse.Namespace) -> None:
     from ..report import evaluation as report
 
     progress = options.progress
-    output.check(options.output, options.overwrite, MARKS, options.run_folder)
+    output.check(options.output, options.overwrite, MARKS, options.run_folder, options.test)
     progress("reading the run", 0.0)
-    found = evaluate(
-        read_run(options.run_folder), options.resamples, options.permutations, options.seed, progress=progress
-    )
+    evaluated = read_run(options.run_folder)
+    if options.test is not None:
+        evaluated = _with_test_cohort(evaluated, options)
+    found = evaluate(evaluated, options.resamples, options.permutations, options.seed, progress=progress)
     with output.whole(options.output, options.overwrite, MARKS) as folder:
         evidence = None
         if options.attention:
@@ -58,6 +68,17 @@ def run(options: argparse.Namespace) -> None:
         report.write(folder, found, progress, evidence)
         progress("done", 1.0)
     print(f"results in {options.output}; read {options.output / 'report.html'} (research use only)", file=sys.stderr)
+
+
+def _with_test_cohort(found: Run, options: argparse.Namespace) -> Run:
+    """Return the run with the given cohort as its test set."""
+    from ..network.device import choose_device
+    from ..training.independent import with_test_cohort
+
+    def say(line: str) -> None:
+        reporter.say(options.progress, line)
+
+    return with_test_cohort(found, options.test, choose_device(options.device), options.progress, say)
 
 
 def _with_attention(found: "Evaluation", options: argparse.Namespace, folder: Path) -> "tuple[Evaluation, Path]":

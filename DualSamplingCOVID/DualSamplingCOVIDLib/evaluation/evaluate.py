@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..diagnosis import THRESHOLD
-from ..errors import InputError
 from ..progress import Progress, silent
 from ..run_folder import TEST, VALIDATION, Run
 from . import calibration, comparisons, tables
@@ -60,6 +59,18 @@ class Uncertainty:
 
 
 @dataclass(frozen=True)
+class IndependentTest:
+    """A test set that is no part of the run: a cohort that came after it, and how much of it the tables rest on."""
+
+    cohort_sha256: str
+    cases: int
+    patients: int
+
+    def __str__(self) -> str:
+        return f"an independent cohort ({self.cases} CTs of {self.patients} patients) that came after the run"
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All numbers of a run. `sets` are those that have cases: validation, and test where there is one."""
 
@@ -77,6 +88,14 @@ class Evaluation:
     judged: tuple[JudgedCase, ...]
     notes: tuple[str, ...]
     attention_quality: tuple[TextTable, ...] = ()
+
+    @property
+    def independent_test(self) -> IndependentTest | None:
+        """The cohort that stands in for the test set; None where the test cases, if any, are the run's own."""
+        if not self.run.test_cohort_sha256:
+            return None
+        test = self.run.test
+        return IndependentTest(self.run.test_cohort_sha256, len(test), len({case.patient_id for case in test}))
 
     def row(self, method: str, set_name: str, group: str = tables.ALL) -> Row:
         """Return one row of the tables; KeyError where there is none."""
@@ -97,7 +116,7 @@ def evaluate(
     """Compute every number of a finished run; the same run, counts and seed give the same numbers.
 
     Args:
-        run: of `run_folder.read_run`.
+        run: of `run_folder.read_run`, or of `training.independent.with_test_cohort`.
         resamples: of patients, for intervals.
         permutations: for the comparisons.
         seed: of resamples and permutations.
@@ -107,8 +126,7 @@ def evaluate(
     Raises:
         InputError: models of the run are not finished.
     """
-    if run.unfinished:
-        raise InputError(f"{run.folder}: not finished: {', '.join(run.unfinished)}; cross-validate --resume goes on")
+    run.check_finished()
     validation, test, notes = case_sets(run)
     sets = tuple(cases for cases in (validation, test) if cases.cases)
     groups: list[tables.Resampled] = []

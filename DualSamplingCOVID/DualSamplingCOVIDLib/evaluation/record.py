@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..run_folder import BegunRun, network_hashes, read_json
 from ..storage import without_nan
 from .bootstrap import LEVEL
-from .evaluate import Evaluation
+from .evaluate import Evaluation, IndependentTest
 from .methods import DECISION, TITLES
 from .tables import ALL, METRICS
 
@@ -53,21 +53,25 @@ class DetectionFigures:
 class Record:
     """An ``evaluation.json`` that was held against its run: all of it, and what its decision comes to.
 
-    `figures` has the decision's five figures of each set by (set, metric).
+    `figures` has the decision's five figures of each set by (set, metric); `independent_test` is None where the test
+    cases, if any, are the run's own.
     """
 
     data: dict[str, Any]
     decision: str
     figures: dict[tuple[str, str], Figure]
     detection: tuple[DetectionFigures, ...]
+    independent_test: IndependentTest | None
 
 
 def as_record(evaluation: Evaluation) -> dict[str, Any]:
     """Return all numbers as what ``evaluation.json`` holds; what is not defined is null."""
+    independent = evaluation.independent_test
     record = {
         "schema": SCHEMA,
         "notice": "Research use only",
         "run": {"software": dict(evaluation.run.software), **_about(evaluation.run)},
+        "independent_test": None if independent is None else dataclasses.asdict(independent),
         "settings": {
             "resamples": evaluation.resamples,
             "permutations": evaluation.permutations,
@@ -136,7 +140,14 @@ def _read(data: dict[str, Any]) -> Record:
         DetectionFigures(one["set"], one["label"], one["n"], one["below"], _figure(one["named"]), _figure(one["found"]))
         for one in data["detection"]
     )
-    return Record(data, data["methods"][decision], figures, detection)
+    independent = data.get("independent_test")
+    return Record(
+        data,
+        data["methods"][decision],
+        figures,
+        detection,
+        None if independent is None else IndependentTest(**independent),
+    )
 
 
 def _figure(estimate: dict[str, Any]) -> Figure:

@@ -67,6 +67,8 @@ def table_2(evaluation: Evaluation) -> Sheet:
         "the infection ratio were fitted on the ratios of all folds. The infection ratio alone (a logistic "
         "regression on its logarithm, cross-fitted) is what the others must beat."
     )
+    if evaluation.independent_test is not None:
+        note += f" The test set is {evaluation.independent_test}."
     return Sheet("table2", "Table II: classification results", tuple(head), tuple(rows), note)
 
 

@@ -204,10 +204,15 @@ class BegunRun:
 
 @dataclass(frozen=True)
 class Run(BegunRun):
-    """A run with its predictions. `unfinished` names the models ("folds/2/attention-ss") that have no result yet."""
+    """A run with its predictions. `unfinished` names the models ("folds/2/attention-ss") that have no result yet.
+
+    `test_cohort_sha256` is that of the cohort.csv that came after the run and stands in for its test set; empty where
+    the test cases, if any, are the run's own.
+    """
 
     models: tuple[FoldModel, ...]
     unfinished: tuple[str, ...]
+    test_cohort_sha256: str = ""
 
     def model(self, fold: int, name: str) -> FoldModel:
         """Return one finished model; KeyError where it has no result."""
@@ -215,3 +220,10 @@ class Run(BegunRun):
             if (model.fold, model.name) == (fold, name):
                 return model
         raise KeyError(f"folds/{fold}/{name}")
+
+    def check_finished(self) -> None:
+        """Refuse, with an InputError that names them, models that have no result yet."""
+        if self.unfinished:
+            raise InputError(
+                f"{self.folder}: not finished: {', '.join(self.unfinished)}; cross-validate --resume goes on"
+            )

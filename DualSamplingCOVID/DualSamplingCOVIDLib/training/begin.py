@@ -14,14 +14,14 @@ from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
 from ..progress import Progress, Say, silent, unsaid
-from ..run_folder import CONFIG, RUN, SCHEMA, SEGMENTER, TEST, RunCase, read_begun
+from ..run_folder import CONFIG, RUN, SCHEMA, SEGMENTER, TEST, read_begun
 from ..segmentation import keep, kept, segmenter
 from ..storage import remove_abandoned, sha256, write_text
 from .config import Config, read_config
 from .folds import check_patients, make_folds
 from .prepared import PreparedCase, prepare_cohort, same_ct_notes
 from .provenance import check_lungs_of_both_classes, mask_notes
-from .run import TrainingRun, load_run, write_cases, write_json
+from .run import TrainingRun, as_run_case, load_run, write_cases, write_json
 from .settings import OF_THE_MACHINE
 
 LEAST_NORMALS = 20
@@ -148,25 +148,7 @@ def _write_run(
         cut_offs,
         say,
     )
-    rows = [
-        RunCase(
-            case_id=case.case_id,
-            patient_id=case.patient_id,
-            label=case.label,
-            site=case.site,
-            age="" if case.age is None else f"{case.age:g}",
-            sex=case.sex,
-            split=case.split,
-            fold=None if case.split == TEST else next(folds),
-            ratio=ready.ratio,
-            stratum=cut_offs.stratum(ready.ratio),
-            image=case.image,
-            lungs=case.lungs,
-            infection=case.infection,
-            prepared=ready.file,
-        )
-        for case, ready in usable
-    ]
+    rows = [as_run_case(case, ready, None if case.split == TEST else next(folds), cut_offs) for case, ready in usable]
     write_cases(folder, rows)
     about = {
         "schema": SCHEMA,

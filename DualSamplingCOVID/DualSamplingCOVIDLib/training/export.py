@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import __version__, bundle, weights
+from .. import __version__, bundle
 from ..bundle import Bundle, Member, load_bundle, save_bundle
 from ..diagnosis import CAP, COVID, NO_PNEUMONIA, STRATA, BundleCard
-from ..errors import BundleError, InputError
+from ..errors import InputError
 from ..evaluation.record import Figure, Record, read_record
 from ..evaluation.tables import TITLES
 from ..progress import Progress, silent
@@ -24,12 +24,11 @@ from ..run_folder import (
     SEGMENTER,
     TEST,
     VALIDATION,
-    WEIGHTS,
     RunCase,
     read_json,
 )
 from ..segmentation import trained
-from .run import TrainingRun, load_run
+from .run import TrainingRun, load_run, read_weights
 
 NEEDED = (ATTENTION_US, ATTENTION_SS)
 _SETS = {VALIDATION: "validation folds", TEST: "test set"}
@@ -87,7 +86,7 @@ def export_bundle(
     }
     card = BundleCard(name, __version__, _learned_from(run, complete), INTENDED_USE, "")
     grid = run.config.grid
-    save_bundle(folder, _members(run, results, progress), card, grid, run.segmenter, figures, _carried(run))
+    save_bundle(folder, _members(run, jobs, progress), card, grid, run.segmenter, figures, _carried(run))
     (folder / "README.md").write_text(model_card(run, card, results, record), encoding="utf-8")
     return load_bundle(folder)
 
@@ -165,6 +164,9 @@ def _evaluation(run: TrainingRun, folds: Sequence[int], evaluation: Record | Non
             for metric in TITLES
         ]
         lines.append(f"| {_SETS.get(name, name)} | " + " | ".join(cells) + " |")
+    if evaluation.independent_test is not None:
+        own = f"; the run's own {len(run.test)} test cases are in no figure" if run.test else ""
+        lines += ["", f"The test set is {evaluation.independent_test}{own}."]
     lines += [
         "",
         "Below the detection limit no disease is named. Of each class: the share that the decision calls by its name, "
@@ -187,20 +189,15 @@ def _figure(found: Figure) -> str:
 
 
 def _members(
-    run: TrainingRun, results: dict[tuple[int, str], dict[str, Any]], progress: Progress
+    run: TrainingRun, jobs: Sequence[tuple[int, str]], progress: Progress
 ) -> Iterator[tuple[Member, dict[str, Tensor]]]:
     """Yield one member after the other: all weights at once may be more than the memory."""
-    for number, ((fold, model), result) in enumerate(results.items()):
-        progress("writing the members", number / len(results))
-        file = run.model_folder(fold, model) / WEIGHTS
-        try:
-            weights.check_hash(file, result["sha256"])
-        except BundleError:
-            raise BundleError(f"{file}: missing, or not the weights that result.json speaks of") from None
+    for number, (fold, model) in enumerate(jobs):
+        progress("writing the members", number / len(jobs))
         sampling, kind = SAMPLING_AND_KIND[model]
         member = f"{model}-fold-{fold}"
         width = run.config.training.width
-        yield Member(member, sampling, kind, fold, width, f"{member}.safetensors", ""), weights.read(file)
+        yield Member(member, sampling, kind, fold, width, f"{member}.safetensors", ""), read_weights(run, fold, model)
 
 
 def _taught(run: TrainingRun, folds: Sequence[int]) -> tuple[RunCase, ...]:

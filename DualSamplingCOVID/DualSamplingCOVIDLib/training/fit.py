@@ -266,8 +266,18 @@ class Trainer:
 
 
 @torch.no_grad()
-def predict(network: ResNet34, dataset: PreparedDataset, batch: int, device: torch.device, workers: int = 0) -> Tensor:
-    """Return the logits [N] (float64, on the CPU) of a dataset in its own order, computed in float32 as `ask` does."""
+def predict(
+    network: ResNet34,
+    dataset: PreparedDataset,
+    batch: int,
+    device: torch.device,
+    workers: int = 0,
+    told: Callable[[float], None] | None = None,
+) -> Tensor:
+    """Return the logits [N] (float64, on the CPU) of a dataset in its own order, computed in float32 as `ask` does.
+
+    `told` is called with the share of the dataset that is done.
+    """
     network.eval()
     parts = [range(i, min(i + batch, len(dataset))) for i in range(0, len(dataset), batch)]
     logits = [torch.empty(0, device=device)]
@@ -275,6 +285,8 @@ def predict(network: ResNet34, dataset: PreparedDataset, batch: int, device: tor
         for images, masks, _ in load(dataset, parts, device, workers):
             images, _ = as_shares(images.to(device, non_blocking=True), masks)
             logits.append(network(images.contiguous(memory_format=torch.channels_last_3d)).logit)
+            if told is not None:
+                told((len(logits) - 1) / len(parts))
     return torch.cat(logits).double().cpu()
 
 

@@ -24,6 +24,7 @@ from ..errors import InputError
 from ..parallel import spread
 from ..preprocessing import GridSpec, prepare
 from ..progress import Progress, silent
+from ..run_folder import RunCase
 from ..run_folder.volume import FULL_SHARE, UNREADABLE, stored, write_volume
 from ..segmentation import GivenMasks, Segmenter, folder_of, is_network, segmenter
 from ..storage import remove_abandoned, sha256, write_text
@@ -138,6 +139,22 @@ def _same_cts(prepared: Sequence[PreparedCase]) -> Iterator[tuple[PreparedCase, 
         first = seen.setdefault(case.content, case)
         if case.content and first is not case:
             yield first, case
+
+
+def noted_content(case: RunCase) -> str:
+    """Return the `content` of a run's case as it was noted beside its prepared volume; empty where it was not."""
+    try:
+        return str(json.loads(case.volume.with_suffix(".json").read_text(encoding="utf-8"))["ct"])
+    except (InputError, OSError, ValueError, KeyError):
+        return ""
+
+
+def read_content(case: RunCase) -> str:
+    """Return the `content` of a run's case, its CT read again; empty where that cannot be read."""
+    try:
+        return _same(read_ct(case.image).image)
+    except InputError:
+        return ""
 
 
 class StoredCases(Dataset[tuple[Tensor, Tensor, float]]):

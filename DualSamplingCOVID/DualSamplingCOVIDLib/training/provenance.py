@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..cohort import Case
-from ..diagnosis import CAP, COVID
+from ..diagnosis import CAP, COVID, SegmenterCard
 from ..errors import InputError
 from ..run_folder import TEST
+from ..segmentation import WITH_GIVEN_LUNGS
 
 _GIVEN = {
     (True, True): "lungs and infection given",
@@ -52,6 +53,31 @@ def mask_notes(cases: Sequence[Case]) -> list[str]:
         "of the test": [case for case in cases if case.split == TEST],
     }
     return [_note(where, mixes) for where, group in groups.items() if _differ(mixes := _mixes(group))]
+
+
+def segmenter_notes(cards: Sequence[SegmenterCard], learned: SegmenterCard) -> list[str]:
+    """Return a sentence where test cases have masks of another segmenter than those that a run learned from.
+
+    Whoever finds the infection counts: given lungs change nothing.
+
+    Args:
+        cards: whose masks each test case has.
+        learned: of the run; masks of several are called "one and another".
+    """
+    names = {name.removesuffix(WITH_GIVEN_LUNGS) for name in learned.name.split(" and ")}
+    others = Counter(
+        f"{card.name} {card.version}"
+        for card in cards
+        if card.name.removesuffix(WITH_GIVEN_LUNGS) not in names
+        or (len(names) == 1 and card.version != learned.version)
+    )
+    if not others:
+        return []
+    counts = ", ".join(f"{name} in {count} of {len(cards)}" for name, count in others.items())
+    return [
+        f"Test cases have other masks ({counts}) than the run learned from ({learned.name} {learned.version}): "
+        "ratios, strata and the ensemble's weights may not be comparable."
+    ]
 
 
 Mix = Counter[tuple[bool, bool]]

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cohort import path_cell
-from ..errors import InputError
-from ..run_folder import CASE_COLUMNS, CASES, CONFIG, BegunRun, RunCase, read_begun
+from torch import Tensor
+
+from .. import weights
+from ..cohort import Case, path_cell
+from ..diagnosis import CutOffs
+from ..errors import BundleError, InputError
+from ..run_folder import CASE_COLUMNS, CASES, CONFIG, RESULT, WEIGHTS, BegunRun, RunCase, read_begun, read_json
 from ..storage import write_text
 from .config import Config, read_config
 from .folds import fold_problem
@@ -60,6 +64,41 @@ def load_run(folder: Path) -> TrainingRun:
 def as_prepared(case: RunCase) -> PreparedCase:
     """Return a case as the trainer takes it; InputError where it has no prepared volume."""
     return PreparedCase(case.case_id, case.patient_id, case.label, case.split, case.ratio, case.volume)
+
+
+def as_run_case(case: Case, ready: PreparedCase, fold: int | None, cut_offs: CutOffs) -> RunCase:
+    """Return a cohort's case, prepared, as a run has it; `fold` is None in the test set."""
+    return RunCase(
+        case_id=case.case_id,
+        patient_id=case.patient_id,
+        label=case.label,
+        site=case.site,
+        age="" if case.age is None else f"{case.age:g}",
+        sex=case.sex,
+        split=case.split,
+        fold=fold,
+        ratio=ready.ratio,
+        stratum=cut_offs.stratum(ready.ratio),
+        image=case.image,
+        lungs=case.lungs,
+        infection=case.infection,
+        prepared=ready.file,
+    )
+
+
+def read_weights(run: BegunRun, fold: int, model: str) -> dict[str, Tensor]:
+    """Read the weights of a finished model.
+
+    Raises:
+        InputError: its result.json cannot be read.
+        BundleError: the weights are not those that result.json speaks of.
+    """
+    file, result = run.model_folder(fold, model) / WEIGHTS, read_json(run.model_folder(fold, model) / RESULT)
+    try:
+        weights.check_hash(file, str(result.get("sha256")))
+    except BundleError:
+        raise BundleError(f"{file}: missing, or not the weights that result.json speaks of") from None
+    return weights.read(file)
 
 
 def write_cases(folder: Path, cases: Iterable[RunCase]) -> None:
