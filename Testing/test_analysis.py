@@ -1,18 +1,25 @@
-"""One CT through a bundle: whose cut-offs apply, and which answers are none."""
+"""One CT through a bundle: whose cut-offs apply, which answers are none, and how far those of folds lie apart."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
 
 from ct.test_quality import chest
 from DualSamplingCOVIDLib import preprocessing
-from DualSamplingCOVIDLib.analysis import analyze, ask
-from DualSamplingCOVIDLib.bundle import Bundle, load_bundle
+from DualSamplingCOVIDLib.__main__ import main
+from DualSamplingCOVIDLib.analysis import analyze, ask, fold_answers
+from DualSamplingCOVIDLib.bundle import Bundle, Member, load_bundle, save_bundle
 from DualSamplingCOVIDLib.ct import CT
-from DualSamplingCOVIDLib.diagnosis import NO_PNEUMONIA, CutOffs, Diagnosis, Segmentation, SegmenterCard
+from DualSamplingCOVIDLib.diagnosis import NO_PNEUMONIA, CutOffs, Diagnosis, FoldAnswer, Segmentation, SegmenterCard
 from DualSamplingCOVIDLib.errors import BundleError
+from DualSamplingCOVIDLib.evaluation import calibration
+from DualSamplingCOVIDLib.network.resnet import ResNet34
 from DualSamplingCOVIDLib.progress import Progress, silent
 from DualSamplingCOVIDLib.segmentation import GivenMasks, Segmenter
+from scene.cases import a_member
 from test_bundle import GRID, a_bundle
 
 PLAIN = SegmenterCard("threshold", "1", CutOffs(0.002, 0.006, 0.04), 0.005)
@@ -72,3 +79,63 @@ def test_a_network_that_answers_no_number_is_refused(bundle: Bundle, value: floa
     prepared = preprocessing.prepare(*chest(), GRID)
     with pytest.raises(BundleError, match=r"us\.safetensors: the network us answers no number"):
         ask(member, tensors, prepared, "cpu")
+
+
+SAID = ((0, "US", 0.9), (0, "SS", 0.5), (1, "US", 0.4), (1, "SS", 0.2), (2, "US", 0.7))
+"""Fold, sampling and probability of networks; fold 2 has no SS."""
+
+
+def test_each_fold_answers_by_its_own_networks_and_the_decisions_weight() -> None:
+    members = [dataclasses.replace(a_member(s, 1.0), fold=fold, probability=p) for fold, s, p in SAID]
+    members += [dataclasses.replace(a_member("US", 1.0), fold=0, kind="baseline", probability=0.01)]
+    found = fold_answers(members, 0.75)
+    assert found is not None
+    assert found.answers == (
+        FoldAnswer(0, 0.9, 0.5, pytest.approx(0.8)),
+        FoldAnswer(1, 0.4, 0.2, pytest.approx(0.35)),
+    )
+    assert found.spread == pytest.approx(0.45 / np.sqrt(2))
+    assert found.spread == pytest.approx(calibration.spread([[0.8], [0.35]])[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("said", [SAID[:2], (*SAID[:2], SAID[2]), (*SAID[:2], (None, "US", 0.4), (None, "SS", 0.2))])
+def test_one_whole_fold_has_no_spread(said: tuple[tuple[int | None, str, float], ...]) -> None:
+    members = [dataclasses.replace(a_member(s, 1.0), fold=fold, probability=p) for fold, s, p in said]
+    assert fold_answers(members, 0.5) is None
+
+
+def test_a_bundle_of_folds_tells_their_spread_and_one_without_does_not(
+    bundle: Bundle, tmp_path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _analyzed(bundle, _Known()).decision.folds is None
+    torch.manual_seed(7)
+    names = [(fold, sampling) for fold in range(3) for sampling in ("US", "SS")]
+    networks = [
+        (Member(f"{s}-{f}", s, "attention", f, 2, f"{s}-{f}.safetensors", ""), ResNet34(2).state_dict())
+        for f, s in names
+    ]
+    of_folds = save_bundle(tmp_path / "folds", networks, bundle.card, GRID, bundle.segmenter, {}, None)
+    found = _analyzed(of_folds, _Known())
+    folds, w = found.decision.folds, found.decision.weight
+    assert folds is not None and [answer.fold for answer in folds.answers] == [0, 1, 2]
+    said = [
+        w * us.probability + (1 - w) * ss.probability
+        for us, ss in zip(found.members[::2], found.members[1::2], strict=True)
+    ]
+    assert [answer.probability for answer in folds.answers] == pytest.approx(said)
+    assert folds.spread == pytest.approx(np.std(said, ddof=1)) and folds.spread > 0
+    assert np.mean(said) == pytest.approx(found.decision.probability)
+    sitk.WriteImage(chest()[0], tmp_path / "ct.nrrd")
+    sitk.WriteImage(_Known().segment(chest()[0]).infection, tmp_path / "infection.nrrd")
+    command = [
+        "analyze",
+        str(tmp_path / "ct.nrrd"),
+        "--bundle",
+        str(tmp_path / "folds"),
+        "--output",
+        str(tmp_path / "d"),
+    ]
+    command += ["--lungs", str(tmp_path / "lungs.nrrd"), "--infection", str(tmp_path / "infection.nrrd")]
+    sitk.WriteImage(chest()[1], tmp_path / "lungs.nrrd")
+    assert main([*command, "--write", "masks", "--progress", "none", "--device", "cpu"]) == 0
+    assert f"Spread over 3 folds: {folds.spread:.3f} (standard deviation" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The diagnosis folder gives back what was put in, with the CT's exact geometry."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from DualSamplingCOVIDLib import diagnosis_folder
-from DualSamplingCOVIDLib.diagnosis import Diagnosis
+from DualSamplingCOVIDLib.diagnosis import Decision, Diagnosis, FoldAnswer, FoldAnswers
 from DualSamplingCOVIDLib.errors import InputError
 from scene.cases import a_ct, a_diagnosis
 
@@ -51,6 +52,50 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
         difference = sitk.GetArrayFromImage(expected.attention.image - found.attention.image)
         assert np.abs(difference).max() == 0
     assert np.abs(sitk.GetArrayFromImage(diagnosis.attention - loaded.attention)).max() == 0
+
+
+FOLDS = FoldAnswers(0.0707107, (FoldAnswer(0, 0.8, 0.7, 0.75), FoldAnswer(3, 0.6, 0.7, 0.65)))
+
+
+def test_the_folds_answers_are_in_the_report_and_read_back(tmp_path: Path) -> None:
+    diagnosis = a_diagnosis()
+    decision = dataclasses.replace(diagnosis.decision, folds=FOLDS)
+    folder = _saved(tmp_path / "d", dataclasses.replace(diagnosis, decision=decision))
+    written = json.loads((folder / "report.json").read_text())["decision"]["folds"]
+    assert written["spread"] == 0.0707107
+    assert written["answers"][1] == {"fold": 3, "p_us": 0.6, "p_ss": 0.7, "probability": 0.65}
+    loaded = diagnosis_folder.load(folder)
+    assert loaded.decision.folds == FOLDS and FOLDS.range == (0.65, 0.75)
+    again = tmp_path / "again"
+    again.mkdir()
+    diagnosis_folder.save_report(again, loaded)
+    assert (again / "report.json").read_bytes() == (folder / "report.json").read_bytes()
+
+
+def test_a_report_without_folds_has_no_such_key_and_is_read(tmp_path: Path) -> None:
+    folder = _saved(tmp_path / "d", a_diagnosis())
+    assert "folds" not in json.loads((folder / "report.json").read_text())["decision"]
+    assert diagnosis_folder.load(folder).decision.folds is None
+
+
+@pytest.mark.parametrize("folds", [7, {"spread": 0.1}, {"spread": 0.1, "answers": [{"fold": 0}]}, {"answers": []}])
+def test_folds_that_are_none_are_refused(tmp_path: Path, folds: object) -> None:
+    folder = _saved(tmp_path / "d", a_diagnosis())
+    report = json.loads((folder / "report.json").read_text())
+    report["decision"]["folds"] = folds
+    (folder / "report.json").write_text(json.dumps(report))
+    with pytest.raises(InputError, match="not a whole diagnosis folder"):
+        diagnosis_folder.load(folder)
+
+
+def test_a_spread_of_one_fold_is_none() -> None:
+    with pytest.raises(ValueError, match="two folds or more, got 1"):
+        FoldAnswers(0.0, FOLDS.answers[:1])
+
+
+def test_a_decision_is_what_its_record_says() -> None:
+    decision = a_diagnosis().decision
+    assert Decision.from_record(decision.as_record()) == decision
 
 
 def test_infection_lies_inside_the_lungs_as_an_overlapping_layer(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import SimpleITK as sitk
 from . import __version__, ensemble, preprocessing
 from .bundle import Bundle, Member
 from .ct import CT, check_lungs
-from .diagnosis import Attention, Diagnosis, Finding, MemberResult, Segmentation
+from .diagnosis import Attention, Diagnosis, Finding, FoldAnswer, FoldAnswers, MemberResult, Segmentation
 from .errors import BundleError, ResourceError
+from .evaluation.calibration import spread
 from .progress import Progress, silent
 from .segmentation import WITH_GIVEN_LUNGS, Segmenter
 
@@ -71,6 +72,7 @@ def analyze(
     progress("weighing the answers", 0.0)
     probability = {s: _mean([m.probability for m in _voters(members, s)]) for s in ("US", "SS")}
     decision = ensemble.decide(probability["US"], probability["SS"], segmentation.ratio, segmentation.segmenter)
+    decision = replace(decision, folds=fold_answers(members, decision.weight))
     attention, opposite = combined_maps(members, decision.weight)
     return Diagnosis(
         segmentation=segmentation,
@@ -107,6 +109,23 @@ def _shrunk(grid: preprocessing.NetworkGrid) -> tuple[Finding, ...]:
     if grid.scale <= SHRUNK:
         return ()
     return (Finding("shrunk-lungs", f"the lungs exceed the network's grid and were shrunk {grid.scale:.2f} times"),)
+
+
+def fold_answers(members: Sequence[MemberResult], weight: float) -> FoldAnswers | None:
+    """Return Eq. 5 of each fold's own attention networks, with the decision's `weight`, and the spread of that.
+
+    The spread is what `evaluate` calls so. Folds that lack a sampling do not count; None where fewer than two are left.
+    """
+    answers = []
+    for fold in sorted({member.fold for member in members if member.fold is not None}):
+        own = [member for member in members if member.fold == fold]
+        us, ss = ([m.probability for m in _voters(own, sampling)] for sampling in ("US", "SS"))
+        if us and ss:
+            p_us, p_ss = _mean(us), _mean(ss)
+            answers.append(FoldAnswer(fold, p_us, p_ss, ensemble.weighted(p_us, p_ss, weight)))
+    if len(answers) < 2:
+        return None
+    return FoldAnswers(float(spread([[answer.probability] for answer in answers])[0]), tuple(answers))
 
 
 def combined_maps(members: Sequence[MemberResult], weight: float) -> tuple[sitk.Image, sitk.Image]:

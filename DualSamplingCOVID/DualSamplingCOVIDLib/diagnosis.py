@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -154,6 +155,34 @@ class MemberResult:
 
 
 @dataclass(frozen=True)
+class FoldAnswer:
+    """Eq. 5 of the US and SS networks of one fold alone, with the decision's weight."""
+
+    fold: int
+    p_us: float
+    p_ss: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class FoldAnswers:
+    """What each of several folds would answer by itself; `spread` is the standard deviation (ddof 1) of that."""
+
+    spread: float
+    answers: tuple[FoldAnswer, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.answers) < 2:
+            raise ValueError(f"a spread is of two folds or more, got {len(self.answers)}")
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest probability of COVID-19 in [0, 1]."""
+        probabilities = [answer.probability for answer in self.answers]
+        return min(probabilities), max(probabilities)
+
+
+@dataclass(frozen=True)
 class Decision:
     """The ensemble's answer (Eq. 5): P = weight * P_US + (1 - weight) * P_SS.
 
@@ -161,7 +190,7 @@ class Decision:
 
     `answer` is one of COVID, CAP and NO_PNEUMONIA (ratio 0, or below the segmenter's detection limit).
     `other_side` is the probability that a ratio just across the nearest cut-off would give, where the
-    ratio lies close to one; else None.
+    ratio lies close to one; else None. `folds` is there where two folds or more have networks of both samplings.
     """
 
     answer: str
@@ -173,6 +202,26 @@ class Decision:
     ratio: float
     stratum: str
     other_side: float | None = None
+    folds: FoldAnswers | None = None
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Decision:
+        """Return what `as_record` was made of.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not such a record.
+        """
+        folds = record.get("folds")
+        if folds is not None:
+            folds = FoldAnswers(folds["spread"], tuple(FoldAnswer(**answer) for answer in folds["answers"]))
+        return cls(**{**record, "folds": folds})
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the fields as plain values, `folds` only where there are several."""
+        record = dataclasses.asdict(self)
+        if self.folds is None:
+            del record["folds"]
+        return record
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def assemble(report: dict[str, Any], segmentation: Segmentation, maps: dict[str,
     return Diagnosis(
         segmentation=segmentation,
         members=tuple(_member(member, maps) for member in report["members"]),
-        decision=Decision(**report["decision"]),
+        decision=Decision.from_record(report["decision"]),
         attention=maps[DECISION],
         opposite=maps[DECISION + OPPOSITE],
         findings=tuple(Finding(**finding) for finding in report["quality"]),
@@ -194,7 +194,7 @@ def as_report(diagnosis: Diagnosis) -> dict[str, Any]:
     report = {
         "schema": SCHEMA,
         "notice": notice(diagnosis),
-        "decision": dataclasses.asdict(decision),
+        "decision": decision.as_record(),
         "logits": {name: _logit(p) for name, p in _probabilities(decision).items()},
         "convention": CONVENTION,
         "members": [_member_report(member) for member in diagnosis.members],

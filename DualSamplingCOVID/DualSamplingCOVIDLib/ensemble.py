@@ -71,7 +71,11 @@ def weight(ratio: float, cut_offs: CutOffs, form: Form = "equation") -> float:
 
 def combine(p_us: float, p_ss: float, ratio: float, cut_offs: CutOffs, form: Form = "equation") -> float:
     """Return P = w P_US + (1 - w) P_SS (Eq. 5); arguments as in `weight`."""
-    w = weight(ratio, cut_offs, form)
+    return weighted(p_us, p_ss, weight(ratio, cut_offs, form))
+
+
+def weighted(p_us: float, p_ss: float, w: float) -> float:
+    """Return w P_US + (1 - w) P_SS of a weight that is known."""
     return w * p_us + (1.0 - w) * p_ss
 
 

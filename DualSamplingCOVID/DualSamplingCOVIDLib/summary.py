@@ -7,6 +7,7 @@ again says what it said before.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +78,16 @@ class Summary:
 
     @property
     def bars(self) -> tuple[Bar, ...]:
-        """The ensemble's bar, then the members' in the bundle's order."""
+        """The ensemble's bar, then the members' in the bundle's order; networks that several folds have share one."""
         ensemble = Bar("Ensemble", self.decision.probability, f"form “{self.decision.form}”", True)
         weights = {"US": self.decision.weight, "SS": 1 - self.decision.weight}
-        return (ensemble, *(_bar(network, weights) for network in self.networks))
+        groups: dict[tuple[str, str], list[Network]] = {}
+        for network in self.networks:
+            groups.setdefault((network.sampling, network.kind), []).append(network)
+        shared = {kind for kind, networks in groups.items() if _folds(networks) > 1}
+        alone = [network for network in self.networks if (network.sampling, network.kind) not in shared]
+        means = [_mean_bar(networks, weights) for kind, networks in groups.items() if kind in shared]
+        return (ensemble, *means, *(_bar(network, weights) for network in alone))
 
 
 def summarise(report: dict[str, Any]) -> Summary:
@@ -93,7 +100,7 @@ def summarise(report: dict[str, Any]) -> Summary:
     card = segmentation["segmenter"]
     return Summary(
         notice=report["notice"],
-        decision=Decision(**report["decision"]),
+        decision=Decision.from_record(report["decision"]),
         segmenter=SegmenterCard(**{**card, "cut_offs": CutOffs(**card["cut_offs"])}),
         networks=tuple(_network(member) for member in report["members"]),
         sides=_sides(segmentation["lungs_ml"], segmentation["infection_ml"]),
@@ -129,8 +136,23 @@ def ratio_with_stratum(ratio: float, segmenter: SegmenterCard) -> str:
 
 
 def cautions(decision: Decision, segmenter: SegmenterCard) -> tuple[str, ...]:
-    """What should make a reader doubt the probability: a cut-off close by, networks that disagree. Mostly nothing."""
-    return tuple(filter(None, (_across_the_cut_off(decision, segmenter), _disagreement(decision))))
+    """What should make a reader doubt the probability: a cut-off close by, networks or folds that disagree.
+
+    Mostly nothing.
+    """
+    said = (_across_the_cut_off(decision, segmenter), _disagreement(decision), _disagreement_of_folds(decision))
+    return tuple(filter(None, said))
+
+
+def over_folds(decision: Decision) -> tuple[str, ...]:
+    """Say how far the answers of the folds lie apart, in a sentence; nothing of one fold or where none is asked for."""
+    if decision.folds is None or not applies(decision):
+        return ()
+    low, high = decision.folds.range
+    return (
+        f"Spread over {len(decision.folds.answers)} folds: {decision.folds.spread:.3f} (standard deviation of the "
+        f"probability of COVID-19, which is {low:.3f} to {high:.3f} in them)",
+    )
 
 
 def _across_the_cut_off(decision: Decision, segmenter: SegmenterCard) -> str | None:
@@ -162,6 +184,20 @@ def _disagreement(decision: Decision) -> str | None:
     )
 
 
+def _disagreement_of_folds(decision: Decision) -> str | None:
+    """Say that the folds give different answers; None where they agree, are not several, or none is asked for."""
+    if decision.folds is None or not applies(decision):
+        return None
+    low, high = decision.folds.range
+    if (low >= THRESHOLD) == (high >= THRESHOLD):
+        return None
+    covid = sum(answer.probability >= THRESHOLD for answer in decision.folds.answers)
+    return (
+        f"The folds disagree: {covid} of {len(decision.folds.answers)} answer {COVID}, the others {CAP} (probability "
+        f"of COVID-19 {low:.3f} to {high:.3f})."
+    )
+
+
 def _network(member: dict[str, Any]) -> Network:
     own = {name: member[name] for name in ("name", "sampling", "kind", "fold", "probability")}
     return Network(**own, raw_peak=member["attention"]["raw_peak"], opposite_peak=member["opposite"]["raw_peak"])
@@ -173,12 +209,30 @@ def _sides(lungs_ml: dict[str, float], infection_ml: dict[str, float]) -> tuple[
     return right, left, Side("Both lungs", right.lung_ml + left.lung_ml, right.infected_ml + left.infected_ml)
 
 
+def _folds(networks: Sequence[Network]) -> int:
+    """How many folds networks are of."""
+    return len({network.fold for network in networks if network.fold is not None})
+
+
 def _bar(network: Network, weights: dict[str, float]) -> Bar:
-    sampling = _SAMPLINGS.get(network.sampling, network.sampling)
     fold = "" if network.fold is None else f", fold {network.fold}"
+    return Bar(_title(network) + fold, network.probability, _weight(network, weights), False)
+
+
+def _mean_bar(networks: Sequence[Network], weights: dict[str, float]) -> Bar:
+    """One bar for networks of one kind and sampling in several folds: their mean, which is what Eq. 5 takes."""
+    probabilities = [network.probability for network in networks]
+    low, high, mean = min(probabilities), max(probabilities), sum(probabilities) / len(probabilities)
+    label = f"{_title(networks[0])}, mean of {_folds(networks)} folds: {low:.3f} to {high:.3f}"
+    return Bar(label, mean, _weight(networks[0], weights), False)
+
+
+def _title(network: Network) -> str:
+    title = "Baseline without attention loss" if network.kind == "baseline" else "Attention network"
+    return f"{title}, {_SAMPLINGS.get(network.sampling, network.sampling)}"
+
+
+def _weight(network: Network, weights: dict[str, float]) -> str:
     if network.kind == "baseline":
-        return Bar(
-            f"Baseline without attention loss, {sampling}{fold}", network.probability, "not in the answer", False
-        )
-    weight = f"weight of {network.sampling}: {weights[network.sampling]:.2f}" if network.sampling in weights else "—"
-    return Bar(f"Attention network, {sampling}{fold}", network.probability, weight, False)
+        return "not in the answer"
+    return f"weight of {network.sampling}: {weights[network.sampling]:.2f}" if network.sampling in weights else "—"

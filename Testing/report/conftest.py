@@ -17,6 +17,8 @@ from DualSamplingCOVIDLib.diagnosis import (
     Decision,
     Diagnosis,
     Finding,
+    FoldAnswer,
+    FoldAnswers,
     MemberResult,
     Segmentation,
     SegmenterCard,
@@ -101,6 +103,23 @@ def a_case() -> tuple[sitk.Image, Diagnosis]:
         (("python", "3.11.9"), ("torch", "2.13.0")),
     )
     return _like(ct, grid), diagnosis
+
+
+@pytest.fixture(scope="session")
+def a_case_of_folds(a_case: tuple[sitk.Image, Diagnosis]) -> tuple[sitk.Image, Diagnosis]:
+    """The same by three folds' networks: by themselves two of them answer COVID-19 and one CAP."""
+    ct, diagnosis = a_case
+    said = ((0.9, 0.8, 0.7), (0.6, 0.7, 0.5), (0.3, 0.6, 0.1))  # of each fold: US, SS and the baseline
+    members = tuple(
+        dataclasses.replace(member, name=f"{member.name}-fold-{fold}", fold=fold, probability=probability)
+        for fold, probabilities in enumerate(said)
+        for member, probability in zip(diagnosis.members, probabilities, strict=True)
+    )
+    answers = tuple(FoldAnswer(fold, us, ss, 0.5 * (us + ss)) for fold, (us, ss, _) in enumerate(said))
+    decision = dataclasses.replace(
+        diagnosis.decision, probability=0.65, p_us=0.6, p_ss=0.7, weight=0.5, folds=FoldAnswers(0.2, answers)
+    )
+    return ct, dataclasses.replace(diagnosis, members=members, decision=decision)
 
 
 @pytest.fixture(scope="session")

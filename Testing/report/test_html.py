@@ -94,6 +94,58 @@ def test_bars_are_as_long_as_the_probabilities(a_case: Case) -> None:
     assert [float(width) for width in widths] == pytest.approx([90.2, 91.0, 72.0, 66.0])
 
 
+def test_several_folds_share_a_bar_and_their_spread_is_said(a_case_of_folds: Case) -> None:
+    page = html.render(*a_case_of_folds, PNG)
+    widths = [float(width) for width in re.findall(r'style="width: ([\d.]+)%"', page)]
+    assert widths == pytest.approx([65.0, 60.0, 70.0, 43.3])
+    words = _Page(page).words
+    for label in (
+        "Attention network, uniform sampling (US), mean of 3 folds: 0.300 to 0.900",
+        "Attention network, size-balanced sampling (SS), mean of 3 folds: 0.600 to 0.800",
+        "Baseline without attention loss, uniform sampling (US), mean of 3 folds: 0.100 to 0.700",
+    ):
+        assert label in words
+    spread = "Spread over 3 folds: 0.200 (standard deviation of the probability of COVID-19, which is 0.450 to 0.850"
+    assert spread in words
+    assert (
+        "The folds disagree: 2 of 3 answer COVID-19, the others CAP (probability of COVID-19 0.450 to 0.850)." in words
+    )
+
+
+def test_one_fold_is_shown_as_ever(a_case: Case) -> None:
+    diagnosis = a_case[1]
+    words = _page(a_case).words
+    assert "Attention network, uniform sampling (US), fold 0" in words and "Spread" not in words
+    nameless = tuple(dataclasses.replace(member, fold=None) for member in (*diagnosis.members, diagnosis.members[0]))
+    bars = summary.summarise(diagnosis_folder.as_report(dataclasses.replace(diagnosis, members=nameless))).bars
+    assert [bar.probability for bar in bars] == pytest.approx([0.9024, 0.91, 0.72, 0.66, 0.91])
+
+
+def test_networks_of_one_fold_stay_beside_those_of_several(a_case_of_folds: Case) -> None:
+    diagnosis = a_case_of_folds[1]
+    mixed = dataclasses.replace(
+        diagnosis, members=(diagnosis.members[2], *diagnosis.members[:2], *diagnosis.members[3:5])
+    )
+    bars = summary.summarise(diagnosis_folder.as_report(mixed)).bars
+    assert [(round(bar.probability, 3), bar.label.rsplit(", ", 1)[1]) for bar in bars[1:]] == [
+        (0.75, "mean of 2 folds: 0.600 to 0.900"),
+        (0.75, "mean of 2 folds: 0.700 to 0.800"),
+        (0.7, "fold 0"),
+    ]
+
+
+def test_folds_of_one_mind_or_that_are_not_asked_give_no_caution(a_case_of_folds: Case) -> None:
+    folds = a_case_of_folds[1].decision.folds
+    assert folds is not None
+    agreed = dataclasses.replace(folds, answers=folds.answers[:2])
+    page = _page(_decided(a_case_of_folds, folds=agreed))
+    assert "disagree" not in page.words and "Spread over 2 folds" in page.words
+    for shown in ("disagree", "Spread", "0.450", "0.850"):
+        assert shown not in _page(_decided(a_case_of_folds, answer=NO_PNEUMONIA)).words
+    unasked = dataclasses.replace(a_case_of_folds[1].decision, answer=NO_PNEUMONIA)
+    assert summary.over_folds(unasked) == summary.cautions(unasked, a_case_of_folds[1].segmentation.segmenter) == ()
+
+
 def test_cap_answer_is_said(a_case: Case) -> None:
     words = _page(_decided(a_case, answer=CAP, probability=0.12)).words
     assert "Community-acquired pneumonia (CAP) rather than COVID-19" in words

@@ -97,6 +97,7 @@ def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str], why: 
         f"{_answer(decision)} (research use only)",
         f"the bundle learned from {diagnosis.bundle.learned_from}",
         f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter{why})",
+        *summary.over_folds(decision),
         *summary.cautions(decision, diagnosis.segmentation.segmenter),
         *(f"note: {finding.message}" for finding in diagnosis.findings),
         *(f"not written: {entry}" for entry in missing),

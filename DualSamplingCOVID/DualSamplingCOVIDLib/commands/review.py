@@ -95,6 +95,7 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
         progress("asking the networks", number / len(members))
         answers.append(analysis.ask(member, weights.read(run.folder / file), prepared, device))
     decision = _decision(run, judged)
+    decision = dataclasses.replace(decision, folds=analysis.fold_answers(answers, decision.weight))
     attention, opposite = analysis.combined_maps(answers, decision.weight)
     return Diagnosis(
         segmentation=segmentation,

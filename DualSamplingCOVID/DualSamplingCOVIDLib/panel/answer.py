@@ -9,7 +9,7 @@ from typing import Any
 
 from ..diagnosis import RESEARCH_USE_ONLY
 from ..errors import ResourceError
-from ..summary import NO_EVIDENCE, Bar, Network, Summary, cautions, headline, percent
+from ..summary import NO_EVIDENCE, Bar, Network, Summary, cautions, headline, over_folds, percent
 from .translation import _
 
 _TONES = {True: "#E8A662", False: "#8FB8DE"}
@@ -117,6 +117,7 @@ def details(summary: Summary) -> str:
     if segmenter.detection_limit:
         made += _("; detection limit {limit}").format(limit=percent(segmenter.detection_limit))
     lines = [infected, made]
+    lines += [html.escape(sentence) for sentence in over_folds(decision)]
     lines += [html.escape(caution) for caution in cautions(decision, segmenter)]
     lines += [peak(network, opposite=False, escape=True) for network in summary.networks]
     if summary.findings:

@@ -44,6 +44,7 @@ def render(ct: sitk.Image, diagnosis: Diagnosis, figure_png: bytes) -> str:
         tone=_TONES[decision.answer],
         research_use_only=RESEARCH_USE_ONLY,
         bars=told.bars,
+        over_folds=summary.over_folds(decision),
         cautions=summary.cautions(decision, segmenter),
         sides=told.sides,
         size=ct.GetSize(),
