@@ -4,69 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 
 from DualSamplingCOVIDLib.bundle import load_bundle
 from DualSamplingCOVIDLib.panel import packages
-from DualSamplingCOVIDLib.phantom import write_cohort
 from DualSamplingCOVIDLib.run_folder import MODELS
 from DualSamplingCOVIDLib.scene import charts
-from panel.study import MODULE, worker
+from panel.study import worker
 from panel.test_failures import assert_no_leftovers, processes
-from panel.trainee import CONFIG, Trainee, cells
+from panel.trainee import WAIT, cells
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
-
-BEGIN = """
-echo "{\\"pid\\": $$}"
-for argument in "$@"; do [ "$before" = --output ] && run="$argument"; before="$argument"; done
-[ "$4" = cross-validate ] || exit 1
-mkdir -p "$run/folds/0/baseline-us"
-echo 'folds = 2
-epochs = 4' > "$run/config.toml"
-echo '{"stage": "model 1 of 6: fold 0 baseline-us", "fraction": 0.1}'
-cd "$run/folds/0/baseline-us"
-"""
-"""A worker that is at its first model; `$4` is the command, what else it writes is added to this."""
-STEPS = """
-step() { echo "{\\"epoch\\": $1, \\"step\\": $2, \\"bce\\": $3, \\"attention\\": 0.0}" >> steps.jsonl; }
-losses='"bce": 0.5, "attention": 0.0, "active_fraction": 1.0'
-epoch() { echo "{\\"epoch\\": $1, $losses, \\"validation_loss\\": $2, \\"validation_auc\\": $3}" >> epochs.jsonl; }
-"""
-WAIT = 'while [ -e "$3" ]; do sleep 0.05; done; exit 130\n'
-"""Until the lease, its third argument, is taken away."""
-
-
-@pytest.fixture(scope="session")
-def a_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight small phantoms with their masks, and settings that train on them in seconds."""
-    folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, 8, seed=5, spacing_mm=(6.0, 6.0, 6.0))
-    (folder / "config.toml").write_text(CONFIG.format(epochs=6), encoding="utf-8")
-    (folder / "long.toml").write_text(CONFIG.format(epochs=200), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def trainee(slicer_host) -> Trainee:
-    """The Trainer tab on the screen, with nothing chosen."""
-    slicer_host.load(MODULE)
-    return Trainee(slicer_host, slicer_host.open("DualSamplingCOVID"))
-
-
-@pytest.fixture
-def scripted(trainee, a_cohort, tmp_path, monkeypatch):
-    """Start a worker that writes what a script says, in the folder of the first model."""
-
-    def start(script: str) -> Trainee:
-        worker(tmp_path, monkeypatch, BEGIN + STEPS + script)
-        trainee.choose(a_cohort / "cohort.csv", tmp_path / "run")
-        trainee.press("Start")
-        return trainee
-
-    return start
 
 
 def test_from_a_cohort_to_analyze(trainee, a_cohort, tmp_path):
@@ -91,8 +40,10 @@ def test_from_a_cohort_to_analyze(trainee, a_cohort, tmp_path):
     kept = {path: path.stat().st_mtime_ns for path in run.rglob("result.json")}
     assert kept
 
+    assert not ui.attentionCheckBox.checked, "small networks learn faster than their attention is measured"
+    host.click(ui.attentionCheckBox)
     trainee.press("Resume")
-    trainee.finish(240)
+    trainee.finish(400)
     assert trainee.message.startswith("Finished. Research use only"), trainee.ui.trainLogBox.plainText
     assert trainee.states() == ["finished"] * 6
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -112,6 +63,9 @@ def test_from_a_cohort_to_analyze(trainee, a_cohort, tmp_path):
     )
     host.click(ui.openReportButton)
     assert host.dialogs.asked[-1].text == (run / "evaluation" / "report.html").as_uri()
+
+    assert record["attention"] and (run / "evaluation" / "attention" / "attention-grid.png").stat().st_size > 0
+    assert len(list((run / "cache" / "attention").glob("*.json"))) == 4, "each COVID-19 case once"
 
     host.click(ui.exportButton)
     trainee.finish(120)

@@ -20,6 +20,25 @@ batch = 2
 threads = 1
 """
 
+BEGIN = """
+echo "{\\"pid\\": $$}"
+for argument in "$@"; do [ "$before" = --output ] && run="$argument"; before="$argument"; done
+[ "$4" = cross-validate ] || exit 1
+mkdir -p "$run/folds/0/baseline-us"
+echo 'folds = 2
+epochs = 4' > "$run/config.toml"
+echo '{"stage": "model 1 of 6: fold 0 baseline-us", "fraction": 0.1}'
+cd "$run/folds/0/baseline-us"
+"""
+"""A worker that is at its first model; `$4` is the command, what else it writes is added to this."""
+STEPS = """
+step() { echo "{\\"epoch\\": $1, \\"step\\": $2, \\"bce\\": $3, \\"attention\\": 0.0}" >> steps.jsonl; }
+losses='"bce": 0.5, "attention": 0.0, "active_fraction": 1.0'
+epoch() { echo "{\\"epoch\\": $1, $losses, \\"validation_loss\\": $2, \\"validation_auc\\": $3}" >> epochs.jsonl; }
+"""
+WAIT = 'while [ -e "$3" ]; do sleep 0.05; done; exit 130\n'
+"""Until the lease, its third argument, is taken away."""
+
 
 class Trainee:
     """The Trainer tab with a person before it."""

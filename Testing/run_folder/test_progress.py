@@ -128,7 +128,9 @@ def test_tables_are_shown_of_the_networks_as_they_are_alone(a_run: Path) -> None
 
 def test_the_plan_without_a_file_is_the_papers() -> None:
     config = Config()
-    assert read_plan(None) == Plan(config.folds, config.models, config.training.epochs, config.training.augmentation)
+    assert read_plan(None) == Plan(
+        config.folds, config.models, config.training.epochs, config.training.augmentation, config.training.width
+    )
 
 
 def test_the_try_out_is_a_valid_file_of_settings() -> None:

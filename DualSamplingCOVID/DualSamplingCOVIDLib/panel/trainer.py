@@ -151,7 +151,7 @@ class TrainerTab:
         run = self._inputs.run
         assert run is not None
         if value == TRAIN and run.is_finished:
-            self._begin(lambda: self._job.evaluate(run.folder))
+            self._evaluate()
         elif value == TRAIN:
             text = _("Finished; tables need every fold: {finished} of {all} models are finished.")
             self.tell(text.format(finished=run.finished, all=len(run.models)), isError=False)
@@ -165,8 +165,11 @@ class TrainerTab:
     def onCancelled(self) -> None:
         """Say what is kept."""
         self._ended()
-        kept = _("Stopped: what is finished is kept, and Resume goes on from the last whole epoch.")
-        self.tell(kept if self._job.command == TRAIN else _("Stopped: nothing was written."), isError=False)
+        said = {
+            TRAIN: _("Stopped: what is finished is kept, and Resume goes on from the last whole epoch."),
+            EVALUATE: _("Stopped: nothing was written, but what is measured of the attention is kept."),
+        }
+        self.tell(said.get(self._job.command, _("Stopped: nothing was written.")), isError=False)
 
     def onFailed(self, sentence: str) -> None:
         """Say what went wrong; the problems of a cohort are listed with their lines."""
@@ -191,7 +194,7 @@ class TrainerTab:
             self.update()
             return
         if run.is_finished:
-            self._begin(lambda: self._job.evaluate(run.folder))
+            self._evaluate()
             return
         self._inputs.showProblems([])
         training = self._inputs.training()
@@ -199,6 +202,10 @@ class TrainerTab:
         self._ui.modelsTable.clearSelection()
         self._ui.chartsButton.checked = True
         self._showCharts()
+
+    def _evaluate(self) -> None:
+        evaluation = self._inputs.evaluation()
+        self._begin(lambda: self._job.evaluate(evaluation))
 
     def _begin(self, start: Callable[[], None]) -> None:
         """Start a command with a clean slate."""

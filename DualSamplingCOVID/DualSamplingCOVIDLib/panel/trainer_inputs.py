@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..run_folder import TEST, Plan, RunProgress, read_plan
 from .settings import DEVICES, Preferences
 from .slots import connect
-from .training_job import Training
+from .training_job import Evaluation, Training
 from .translation import _
 
 _PAPER, _TRY_OUT, _FILE, _RUN = "paper", "try-out", "file", "run"
@@ -102,6 +102,12 @@ class TrainerInputs:
             isResumed=run.is_begun,
         )
 
+    def evaluation(self) -> Evaluation:
+        """Return what a finished run is asked for; ask `problem` first."""
+        assert self.run is not None
+        ui = self._ui
+        return Evaluation(self.run.folder, bool(ui.attentionCheckBox.checked), _data(ui.trainDeviceSelector))
+
     def refresh(self) -> None:
         """Look again at what the run folder holds: a run may have begun there, or ended."""
         if self.run is not None:
@@ -164,6 +170,8 @@ class TrainerInputs:
             self._settingsProblem = str(error)
         if before != self.plan or not ui.foldSelector.count:
             self._offerFolds()
+        if before.width != self.plan.width:
+            ui.attentionCheckBox.checked = self.plan.width >= Plan.width
         self._showCards()
 
     def _showCards(self) -> None:

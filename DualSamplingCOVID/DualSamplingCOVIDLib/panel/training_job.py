@@ -33,6 +33,23 @@ class Training:
         return [TRAIN, str(self.cohort), *options]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a finished run is asked for: tables and figures, and where its networks look if the attention is measured.
+
+    `device` is where the attention is measured.
+    """
+
+    run: Path
+    measuresAttention: bool
+    device: str
+
+    def arguments(self) -> list[str]:
+        """Return the command line."""
+        attention = ["--attention", "--device", self.device] if self.measuresAttention else []
+        return [EVALUATE, str(self.run), "--output", str(self.run / EVALUATION), "--overwrite", *attention]
+
+
 class TrainingJob(Job):
     """Trains, evaluates or exports; ends with the command that has written everything."""
 
@@ -43,9 +60,9 @@ class TrainingJob(Job):
         """Begin a run, or go on with it."""
         self._start(TRAIN, training.arguments())
 
-    def evaluate(self, run: Path) -> None:
+    def evaluate(self, evaluation: Evaluation) -> None:
         """Write the tables and figures of a finished run into its folder `EVALUATION`."""
-        self._start(EVALUATE, ["evaluate", str(run), "--output", str(run / EVALUATION), "--overwrite"])
+        self._start(EVALUATE, evaluation.arguments())
 
     def export(self, run: Path) -> None:
         """Make a bundle of the finished folds in the run's folder `BUNDLE`, with what `evaluate` found."""

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import InputError
 from .layout import CONFIG, EPOCHS, EVALUATION, MODELS, STEPS, Epoch, is_finished, model_folder, network_hashes
 
-_COUNTS = ("folds", "epochs")
+_COUNTS = ("folds", "epochs", "width")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Plan:
     models: tuple[str, ...] = MODELS
     epochs: int = 20
     augmentation: str = "none"
+    width: int = 64
 
     @property
     def jobs(self) -> tuple[tuple[int, str], ...]:
