@@ -11,7 +11,8 @@ import pytest
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.run_folder import Plan, RunProgress, is_finished, read_plan
+from DualSamplingCOVIDLib.run_folder import Plan, RunProgress, claim, is_finished, read_plan
+from DualSamplingCOVIDLib.training import claims
 from DualSamplingCOVIDLib.training.config import Config, read_config
 
 
@@ -155,3 +156,31 @@ def test_settings_that_make_no_sense_are_named_with_their_file(tmp_path: Path, t
     with pytest.raises(InputError, match=said) as caught:
         read_plan(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_claim_of_another_computer_is_noticed_and_one_of_this_is_not(
+    a_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (claim.CLAIM, claim.MACHINE) == (claims.CLAIM, claims.MACHINE)
+    progress, place = RunProgress(a_run), a_run / "folds" / "0" / "baseline-us"
+    with claims.claimed(place):
+        assert not progress.read() and not progress.models[0].is_elsewhere
+        with monkeypatch.context() as patch:
+            patch.setattr(claim.platform, "node", lambda: "another")
+            assert progress.read() and progress.models[0].is_elsewhere
+        assert progress.read() and not progress.models[0].is_elsewhere
+        with monkeypatch.context() as patch:
+            patch.setattr(claim, "MACHINE", a_run / "config.toml")  # another computer of this name
+            assert progress.read() and progress.models[0].is_elsewhere
+            (place / "predictions.csv").write_text("case_id\n", encoding="utf-8")
+            (place / "result.json").write_text("{}", encoding="utf-8")
+            assert progress.read() and not progress.models[0].is_elsewhere, "it is finished"
+            (place / "result.json").unlink()
+            assert progress.read() and progress.models[0].is_elsewhere
+    assert progress.read() and not progress.models[0].is_elsewhere
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "7", '{"host": '])
+def test_what_is_no_claim_is_nobodys(a_run: Path, text: str) -> None:
+    (a_run / "folds" / "0" / "baseline-us" / "claim.json").write_text(text, encoding="utf-8")
+    assert not RunProgress(a_run).models[0].is_elsewhere

@@ -8,21 +8,19 @@ from typing import Any
 import slicer
 
 from ..diagnosis import RESEARCH_USE_ONLY
-from ..run_folder import BUNDLE, ModelProgress, RunProgress
+from ..run_folder import BUNDLE, ModelProgress
 from . import packages
 from .message import announce
 from .settings import Preferences
 from .slots import connect
-from .time_left import TimeLeft
 from .trainer_charts import TrainerCharts
 from .trainer_inputs import TrainerInputs, countedProblems, problemLines
+from .trainer_stage import Stage, modelNamed
 from .trainer_tables import ModelsTable, ResultsTable
 from .training_job import EVALUATE, EXPORT, TRAIN, TrainingJob
 from .translation import _
 
 READ_MILLISECONDS = 1000
-_TRAINING_STAGE = "model "
-"""What the worker's stages of training begin with."""
 
 
 class TrainerTab:
@@ -52,9 +50,8 @@ class TrainerTab:
         self._job = TrainingJob(self, makeProcess, program)
         self._models, self._results = ModelsTable(ui.modelsTable), ResultsTable(ui.resultsTable)
         self._charts = TrainerCharts(lambda: slicer.mrmlScene)
-        self._time = TimeLeft()
         self._failed: tuple[int, str] | None = None
-        self._stage, self._fraction = "", 0.0
+        self._stage = Stage()
         self._isStopping = self._isEntered = self._wasCharting = False
         self._timer = qt.QTimer()
         self._timer.setInterval(READ_MILLISECONDS)
@@ -130,12 +127,11 @@ class TrainerTab:
 
     def onProgress(self, stage: str, fraction: float) -> None:
         """Show the stage at work and how much of it is done; while models are trained, how much of all of them."""
-        self._stage, self._fraction = stage, min(max(fraction, 0.0), 1.0)
-        done = self._fraction
+        self._stage.say(stage, fraction)
+        done = self._stage.fraction
         if self._isTraining():
-            share = self._jobsDone() / max(len(self._inputs.jobs), 1)
-            self._time.reach(share)
-            done = share
+            done = self._jobsDone() / max(len(self._inputs.jobs), 1)
+        self._stage.reach(done)
         self._ui.trainProgressBar.value = round(1000 * done)
         self._ui.trainStageLabel.text = self._stageText()
 
@@ -174,7 +170,8 @@ class TrainerTab:
     def onFailed(self, sentence: str) -> None:
         """Say what went wrong; the problems of a cohort are listed with their lines."""
         self._inputs.refresh()
-        self._failed = self._current() if self._wasTraining() else None
+        named = modelNamed(sentence) or (self._current() if self._wasTraining() else None)
+        self._failed = named if self._job.command == TRAIN else None
         self._ended()
         problems = problemLines(sentence, self._inputs.cohort)
         if problems:
@@ -210,8 +207,7 @@ class TrainerTab:
     def _begin(self, start: Callable[[], None]) -> None:
         """Start a command with a clean slate."""
         self._failed, self._isStopping = None, False
-        self._stage, self._fraction = _("starting"), 0.0
-        self._time = TimeLeft()
+        self._stage = Stage(_("starting"))
         self.tell("")
         self._ui.trainProgressBar.value = 0
         start()
@@ -268,6 +264,8 @@ class TrainerTab:
         if self._isTraining() and place == self._current():
             epoch = min(len(model.epochs) + 1, epochs)
             return _("running epoch {n}/{all}").format(n=epoch, all=epochs)
+        if model.is_elsewhere:
+            return _("on another computer")
         if place == self._failed:
             return _("failed")
         if model.epochs or model.steps:
@@ -275,37 +273,38 @@ class TrainerTab:
         return _("waiting")
 
     def _current(self) -> tuple[int, str] | None:
-        """The model at work: the first of the chosen ones that is not finished."""
-        run = self._inputs.run
-        finished = (
-            {(model.fold, model.model) for model in run.models if model.is_finished} if run is not None else set()
-        )
-        return next((job for job in self._inputs.jobs if job not in finished), None)
+        """The model at work, as the worker says; between two models the next that no other computer has."""
+        jobs = self._inputs.jobs
+        left = [model for model in self._shownModels() if (model.fold, model.model) in jobs and not model.is_finished]
+        free = [(model.fold, model.model) for model in left if not model.is_elsewhere]
+        said = self._stage.model
+        if said in [(model.fold, model.model) for model in left]:
+            return said
+        return free[0] if free else None
 
     def _isTraining(self) -> bool:
         return self.isRunning and self._wasTraining()
 
     def _wasTraining(self) -> bool:
         """Whether the last command trains models, or did when it ended."""
-        return self._job.command == TRAIN and self._stage.startswith(_TRAINING_STAGE)
+        return self._job.command == TRAIN and self._stage.model is not None
 
     def _jobsDone(self) -> float:
         """How many of the chosen models are done, counting the part of the one at work."""
-        run: RunProgress | None = self._inputs.run
         jobs = set(self._inputs.jobs)
-        finished = sum((m.fold, m.model) in jobs and m.is_finished for m in run.models) if run is not None else 0
-        return min(finished + self._fraction, len(jobs))
+        finished = {(model.fold, model.model) for model in self._shownModels() if model.is_finished} & jobs
+        return len(finished) + (0.0 if self._stage.model in finished else self._stage.fraction)
 
     def _stageText(self) -> str:
         if self._isStopping:
             return _("Stopping...")
         current = self._current()
         if not self._isTraining() or current is None:
-            return self._stage[:1].upper() + self._stage[1:]
+            return self._stage.sentence()
         name = _("Model {n} of {all}: fold {fold}, {model}").format(
             n=self._inputs.jobs.index(current) + 1, all=len(self._inputs.jobs), fold=current[0], model=current[1]
         )
-        return f"{name}; {self._time.sentence()}"
+        return f"{name}; {self._stage.timeLeft}"
 
     def _whatTheButtonDoes(self) -> str:
         run = self._inputs.run

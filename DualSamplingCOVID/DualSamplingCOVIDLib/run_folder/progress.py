@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .claim import is_elsewhere
 from .layout import CONFIG, EPOCHS, EVALUATION, MODELS, STEPS, Epoch, is_finished, model_folder, network_hashes
 
 _COUNTS = ("folds", "epochs", "width")
@@ -63,11 +64,13 @@ class ModelProgress:
         steps: (cross-entropy, attention loss) of each optimiser step.
         steps_an_epoch: optimiser steps an epoch, 0 before the first.
         epochs: the whole epochs.
+        is_elsewhere: whether another computer has claimed it; nobody here knows whether it still works.
     """
 
     fold: int
     model: str
     is_finished: bool = False
+    is_elsewhere: bool = False
     steps: list[tuple[float, float]] = field(default_factory=list)
     steps_an_epoch: int = 0
     epochs: list[Epoch] = field(default_factory=list)
@@ -164,7 +167,7 @@ class _ModelReader:
     def read(self) -> bool:
         """Read what is new; return whether anything was."""
         progress = self.progress
-        before = (len(progress.steps), len(progress.epochs), progress.is_finished)
+        before = self._state()
         anew, lines = self._steps.read()
         if anew:
             progress.steps, progress.steps_an_epoch = [], 0
@@ -176,7 +179,14 @@ class _ModelReader:
             progress.epochs = []
         progress.epochs += [Epoch(int(epoch), *parts) for epoch, *parts in _numbers(lines, *Epoch._fields)]
         progress.is_finished = is_finished(self._run, progress.fold, progress.model)
-        return before != (len(progress.steps), len(progress.epochs), progress.is_finished)
+        place = model_folder(self._run, progress.fold, progress.model)
+        progress.is_elsewhere = not progress.is_finished and is_elsewhere(place)
+        return before != self._state()
+
+    def _state(self) -> tuple[int, int, bool, bool]:
+        """What a change is known by."""
+        progress = self.progress
+        return len(progress.steps), len(progress.epochs), progress.is_finished, progress.is_elsewhere
 
 
 class _GrowingLines:
