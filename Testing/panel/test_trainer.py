@@ -64,8 +64,8 @@ def test_from_a_cohort_to_analyze(trainee, a_cohort, tmp_path):
     host.click(ui.openReportButton)
     assert host.dialogs.asked[-1].text == (run / "evaluation" / "report.html").as_uri()
 
-    assert record["attention"] and (run / "evaluation" / "attention" / "attention-grid.png").stat().st_size > 0
-    assert len(list((run / "cache" / "attention").glob("*.json"))) == 4, "each COVID-19 case once"
+    assert record["attention_quality"] and (run / "evaluation" / "attention" / "attention-grid.png").stat().st_size > 0
+    assert len(list((run / "cache" / "attention").glob("*.json"))) == 3, "each COVID-19 case of the folds"
 
     host.click(ui.exportButton)
     trainee.finish(120)

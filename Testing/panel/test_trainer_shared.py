@@ -39,6 +39,7 @@ def test_the_model_at_work_is_the_one_that_the_worker_names(scripted):
     trainee.press("Stop")
     trainee.finish(10)
     assert trainee.states() == ["on another computer", *["waiting"] * 5]
+    assert trainee.ui.modelsTable.item(0, 2).toolTip() == "on another computer"
 
 
 def test_a_failure_marks_the_model_that_failed(scripted):

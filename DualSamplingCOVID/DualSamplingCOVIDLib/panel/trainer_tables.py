@@ -45,6 +45,7 @@ class ModelsTable:
             cells += [NOTHING, ""] if best is None else [f"{best.validation_auc:.3f}", str(best.epoch + 1)]
             for column, text in enumerate(cells):
                 _setCell(self._table, row, column, text)
+            self._table.item(row, 2).setToolTip(state)  # the narrowest panel cuts long ones
         _fitHeight(self._table)
 
 
