@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_every_model_of_every_fold_leaves_what_the_run_folder_promises(undisturb
         result = read_json(folder / "result.json")
         assert result["best"] == max(epochs, key=lambda epoch: (epoch["validation_auc"], -epoch["validation_loss"]))
         weights.check_hash(folder / "weights.safetensors", result["sha256"])
-        assert result["device"] == "CPU" and result["software"]["torch"] == torch.__version__
+        assert (result["device"], result["threads"]) == ("CPU", 1) and result["software"]["torch"] == torch.__version__
         assert result["settings"]["sampling"] == model[-2:].upper() and result["seconds"] >= 0
         assert (result["size_balanced_groups"] is None) == model.endswith("us")
 
@@ -192,6 +193,29 @@ def _interrupted(folder: Path) -> Path:
     with pytest.raises(KeyboardInterrupt):
         train_models(run, [0], CPU, progress=interrupt)
     return folder / "folds" / "0" / "baseline-us" / "checkpoint"
+
+
+def test_a_sitting_with_other_threads_is_warned_of_and_one_with_the_same_is_not(tmp_path: Path) -> None:
+    from DualSamplingCOVIDLib.training.run import load_run
+
+    folder = tmp_path / "run"
+    checkpoint = _interrupted(folder)
+    assert torch.load(checkpoint, weights_only=True)["sitting"] == {"threads": 1, "compile": 0}
+    said: dict[int, list[str]] = {1: [], 2: []}
+
+    def interrupt(stage: str, fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    for threads in (2, 1):
+        run = load_run(folder)
+        run = replace(run, config=run.config.changed(threads=threads))
+        with pytest.raises(KeyboardInterrupt):
+            train_models(run, [0], CPU, progress=interrupt, say=said[threads].append)
+    assert said[1] == []
+    assert said[2] == [
+        "warning: model 1 of 2: fold 0 baseline-us was begun with threads 1, not 2: its numbers may differ in the last "
+        "digits from an undisturbed run's"
+    ]
 
 
 def _cut_short(path: Path) -> None:

@@ -78,7 +78,7 @@ def train_models(
                             say(_skipped(run, job, other))
                     if state == _FREE:
                         since = time.perf_counter()
-                        train_model(run, *job, device, team, progress, _name(run, job, jobs, took))
+                        train_model(run, *job, device, team, progress, _name(run, job, jobs, took), say)
                         took.append(time.perf_counter() - since)
                     team.wait()
             waiting = held if len(took) > trained else []
@@ -124,7 +124,14 @@ def _name(run: TrainingRun, job: Job, jobs: Sequence[Job], took: Sequence[float]
 
 
 def train_model(
-    run: TrainingRun, fold: int, model: str, device: torch.device, team: Team, progress: Progress, name: str
+    run: TrainingRun,
+    fold: int,
+    model: str,
+    device: torch.device,
+    team: Team,
+    progress: Progress,
+    name: str,
+    say: Say = unsaid,
 ) -> None:
     """Train one model of a fold from its checkpoint on, and write what `evaluate` and `bundle export` need."""
     folder = run.model_folder(fold, model)
@@ -134,6 +141,8 @@ def train_model(
         trainer = RecordedTrainer(
             folder, name, settings, training, validation, run.segmenter.cut_offs, device, team=team
         )
+        if team.leads and trainer.difference is not None:
+            say(trainer.difference)
         try:
             fitted = trainer.fit(progress)
         finally:
@@ -161,6 +170,7 @@ def _finish(trainer: RecordedTrainer, fitted: Fitted, folder: Path, sets: dict[s
             "seconds": round(trainer.seconds, 1),
             "sha256": digest[0],
             "settings": asdict(settings),
+            "threads": trainer.sitting["threads"],
             "cases": {"training": len(trainer.training), **{name: len(cases) for name, cases in sets.items()}},
             "size_balanced_groups": asdict(balance) if balance else None,
             "device": torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "CPU",

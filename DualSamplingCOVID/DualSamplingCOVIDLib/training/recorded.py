@@ -69,6 +69,7 @@ class RecordedTrainer(Trainer):
         self.folder, self._name = folder, name
         self.checkpoint = folder / CHECKPOINT
         self.seconds, self._since = 0.0, time.perf_counter()
+        self._before: dict[str, int] = {}
         if self.checkpoint.exists():
             self.resume()
         self.scalars: Scalars | None = None
@@ -82,6 +83,23 @@ class RecordedTrainer(Trainer):
     def name(self) -> str:
         """What the fit is called to the person who waits."""
         return self._name
+
+    @property
+    def sitting(self) -> dict[str, int]:
+        """What of this sitting the last digits of a CPU's numbers depend on."""
+        return {"threads": torch.get_num_threads(), "compile": int(self.settings.compile)}
+
+    @property
+    def difference(self) -> str | None:
+        """One line where this sitting's numbers may not be those of an undisturbed run, bit by bit; else None."""
+        now = self.sitting
+        changed = [f"{key} {before}, not {now[key]}" for key, before in self._before.items() if now.get(key) != before]
+        if not changed or self.device.type != "cpu":
+            return None
+        return (
+            f"warning: {self.name.partition(',')[0]} was begun with {' and '.join(changed)}: its numbers may differ in "
+            "the last digits from an undisturbed run's"
+        )
 
     def step_ended(self, step: Step) -> None:
         """Write one line, and scalars."""
@@ -110,7 +128,12 @@ class RecordedTrainer(Trainer):
         Raises:
             ResourceError: the disk is full; the last checkpoint stays.
         """
-        state = {**self.state(), "seconds": self.seconds, "settings": asdict(self.settings)}
+        state = {
+            **self.state(),
+            "seconds": self.seconds,
+            "settings": asdict(self.settings),
+            "sitting": {**self.sitting, **self._before},
+        }
 
         def write(path: Path) -> None:
             with path.open("wb") as stream:  # a stream of our own says why it cannot be written
@@ -141,6 +164,7 @@ class RecordedTrainer(Trainer):
             if same:
                 self.restore(state)
                 self.seconds = float(state["seconds"])
+                self._before = {key: int(value) for key, value in state.get("sitting", {}).items()}
         except Exception as error:
             raise InputError(f"{self.checkpoint}: damaged or no checkpoint ({_line(error)}); {advice}") from None
         if not same:
