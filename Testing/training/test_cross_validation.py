@@ -14,6 +14,7 @@ import sys
 import time
 import types
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -206,11 +207,15 @@ def test_a_sitting_with_other_threads_is_warned_of_and_one_with_the_same_is_not(
     def interrupt(stage: str, fraction: float) -> None:
         raise KeyboardInterrupt
 
+    def say(threads: int, line: str) -> None:
+        said[threads].append(line)
+        raise KeyboardInterrupt
+
     for threads in (2, 1):
         run = load_run(folder)
         run = replace(run, config=run.config.changed(threads=threads))
         with pytest.raises(KeyboardInterrupt):
-            train_models(run, [0], CPU, progress=interrupt, say=said[threads].append)
+            train_models(run, [0], CPU, progress=interrupt, say=partial(say, threads))
     assert said[1] == []
     assert said[2] == [
         "warning: model 1 of 2: fold 0 baseline-us was begun with threads 1, not 2: its numbers may differ in the last "
