@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
 
 import pytest
 
 from DualSamplingCOVIDLib.panel import time_left
-from DualSamplingCOVIDLib.run_folder.claim import MACHINE
+from DualSamplingCOVIDLib.processes import computer, machine
 from panel.trainee import WAIT
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 ELSEWHERE = {"host": "another-computer", "pid": 7, "since": "", "space": "", "process": "", "token": "0" * 32}
-HERE = {**ELSEWHERE, "host": platform.node(), "machine": MACHINE.read_text().strip() if MACHINE.exists() else ""}
+HERE = {**ELSEWHERE, "host": computer(), "machine": machine()}
 RESULT = 'echo case_id > predictions.csv; echo "{}" > result.json\n'
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from DualSamplingCOVIDLib import resources
+from DualSamplingCOVIDLib import processes, resources
 from DualSamplingCOVIDLib.errors import InputError
-from DualSamplingCOVIDLib.run_folder import Plan, RunProgress, claim, is_finished, read_plan
+from DualSamplingCOVIDLib.run_folder import Plan, RunProgress, is_finished, read_plan
 from DualSamplingCOVIDLib.training import claims
 from DualSamplingCOVIDLib.training.config import Config, read_config
 
@@ -161,16 +161,15 @@ def test_settings_that_make_no_sense_are_named_with_their_file(tmp_path: Path, t
 def test_a_claim_of_another_computer_is_noticed_and_one_of_this_is_not(
     a_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (claim.CLAIM, claim.MACHINE) == (claims.CLAIM, claims.MACHINE)
     progress, place = RunProgress(a_run), a_run / "folds" / "0" / "baseline-us"
     with claims.claimed(place):
         assert not progress.read() and not progress.models[0].is_elsewhere
         with monkeypatch.context() as patch:
-            patch.setattr(claim.platform, "node", lambda: "another")
+            patch.setattr(processes.platform, "node", lambda: "another")
             assert progress.read() and progress.models[0].is_elsewhere
         assert progress.read() and not progress.models[0].is_elsewhere
         with monkeypatch.context() as patch:
-            patch.setattr(claim, "MACHINE", a_run / "config.toml")  # another computer of this name
+            patch.setattr(processes, "MACHINE", a_run / "config.toml")  # another computer of this name
             assert progress.read() and progress.models[0].is_elsewhere
             (place / "predictions.csv").write_text("case_id\n", encoding="utf-8")
             (place / "result.json").write_text("{}", encoding="utf-8")

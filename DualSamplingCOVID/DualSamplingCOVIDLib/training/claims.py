@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..processes import boot, computer, is_alive, machine, space
+from ..run_folder.claim import CLAIM
 from ..storage import process_name, remove_partials
 
-CLAIM = "claim.json"
 _PAUSE, _TRIES = 0.05, 60
 
 
