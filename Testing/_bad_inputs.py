@@ -218,7 +218,7 @@ def of_bundle(name: str, damage: Make, named: str, cause: str) -> Case:
 # ---- cohorts
 
 HEADER = "case_id,patient_id,image,label,split\n"
-ROWS = [f"c{n},p{n},bad.nii.gz,{('CAP', 'COVID-19')[n % 2]},{('train', 'validation')[n // 2]}\n" for n in range(4)]
+ROWS = [f"c{n},p{n},bad{n}.nii.gz,{('CAP', 'COVID-19')[n % 2]},{('train', 'validation')[n // 2]}\n" for n in range(4)]
 COHORTS: list[tuple[str, bytes | str | None, str]] = [
     ("missing", None, "cannot be read (No such file or directory)"),
     ("empty", "", "no column case_id, patient_id, image, label"),
@@ -229,7 +229,7 @@ COHORTS: list[tuple[str, bytes | str | None, str]] = [
     ("without its CT", HEADER + "a,b,c.nii,CAP,train\n", "line 2: image c.nii does not exist"),
     ("without validation", HEADER + "".join(ROWS[:2]), "the split 'validation' needs cases of both classes"),
     ("of one class", HEADER + "".join(ROWS[1:]), "the split 'train' needs cases of both classes"),
-    ("with bad CTs", HEADER + "".join(ROWS), "not a NIfTI file"),
+    ("with bad CTs", HEADER + "".join(ROWS), "bad3.nii.gz: not a NIfTI file"),
 ]
 
 
@@ -239,13 +239,14 @@ def fit(cohort: Path, place: Place) -> list[str]:
 
 def of_cohort(name: str, content: bytes | str | None, cause: str) -> Case:
     def arguments(place: Place) -> list[str]:
-        text(place.folder / "bad.nii.gz")
+        for name in ("bad", *(f"bad{n}" for n in range(len(ROWS)))):
+            text(place.folder / f"{name}.nii.gz")
         if content is not None:
             raw = content if isinstance(content, bytes) else content.encode()
             (place.folder / "cohort.csv").write_bytes(raw)
         return fit(place.folder / "cohort.csv", place)
 
-    return Case(f"cohort {name}", arguments, "bad.nii.gz" if "bad" in name else "cohort.csv", cause)
+    return Case(f"cohort {name}", arguments, "cohort.csv", cause)
 
 
 # ---- options and output folders
