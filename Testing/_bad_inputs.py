@@ -174,12 +174,8 @@ def pickled(path: Path) -> None:
     torch.save(ResNet34(2).state_dict(), path)
 
 
-def pickle_deeper(folder: Path) -> None:
-    (folder / "models").mkdir()
-    (folder / "models" / "model.pt").write_bytes(pickle.dumps(1))
-
-
 ALTERED = "altered or truncated (its SHA-256 is not the one in metadata.json)"
+PICKLED = "pickled files can run code"
 ANOTHER_ARCHITECTURE = "weights of another architecture than ResNet34 of width"
 BUNDLES: list[tuple[str, Make, str, str]] = [
     ("missing", shutil.rmtree, "bundle", "no such folder"),
@@ -196,8 +192,8 @@ BUNDLES: list[tuple[str, Make, str, str]] = [
     ("of a member named as a path", member("name", "../../escaped"), "metadata.json", "it names files"),
     ("of two members of one name", member("name", "ss"), "metadata.json", "do not tell their maps apart"),
     ("of a detection limit in words", detection_limit("low"), "metadata.json", "not valid bundle metadata"),
-    ("with a pickle", lambda f: (f / "us.pkl").write_bytes(pickle.dumps(1)), "us.pkl", "pickled files can run code"),
-    ("with a pickle deeper", pickle_deeper, "models/model.pt", "pickled files can run code"),
+    ("with a pickle", lambda f: (f / "us.pkl").write_bytes(pickle.dumps(1)), "us.pkl", PICKLED),
+    ("with a pickle deeper", lambda f: ((f / "m").mkdir(), (f / "m/a.pt").touch()), "m/a.pt", PICKLED),
     ("with a pickle for weights", weights(pickled), "us.safetensors", "not a readable safetensors file"),
 ]
 
@@ -225,7 +221,7 @@ COHORTS: list[tuple[str, bytes | str | None, str]] = [
     ("of a header alone", HEADER, "no cases"),
     ("binary", b"\xff\xfe\x00", "not a CSV file in UTF-8"),
     ("without labels", "case_id,patient_id,image\na,b,c\n", "no column label"),
-    ("with another label", HEADER + "a,b,bad.nii.gz,flu,train\n", "line 2: label 'flu' is none of COVID-19, CAP"),
+    ("with another label", HEADER + "a,b,bad0.nii.gz,flu,train\n", "line 2: label 'flu' is none of COVID-19, CAP"),
     ("without its CT", HEADER + "a,b,c.nii,CAP,train\n", "line 2: image c.nii does not exist"),
     ("without validation", HEADER + "".join(ROWS[:2]), "the split 'validation' needs cases of both classes"),
     ("of one class", HEADER + "".join(ROWS[1:]), "the split 'train' needs cases of both classes"),
@@ -239,8 +235,8 @@ def fit(cohort: Path, place: Place) -> list[str]:
 
 def of_cohort(name: str, content: bytes | str | None, cause: str) -> Case:
     def arguments(place: Place) -> list[str]:
-        for name in ("bad", *(f"bad{n}" for n in range(len(ROWS)))):
-            text(place.folder / f"{name}.nii.gz")
+        for number in range(len(ROWS)):
+            text(place.folder / f"bad{number}.nii.gz")
         if content is not None:
             raw = content if isinstance(content, bytes) else content.encode()
             (place.folder / "cohort.csv").write_bytes(raw)

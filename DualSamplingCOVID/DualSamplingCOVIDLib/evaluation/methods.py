@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,10 +127,15 @@ def case_sets(run: Run) -> tuple[CaseSet, CaseSet, tuple[str, ...]]:
     test_logits = {name: _test_logits(run, name, range(run.folds)) for name in (ATTENTION_US, ATTENTION_SS)}
     cut_offs, truth = run.segmenter.cut_offs, base.is_covid
     us, ss = (_validation_logits(run, name, base.cases) for name in (ATTENTION_US, ATTENTION_SS))
+
+    def combined(form: str, kept: NDArray[np.bool_]) -> Floats:
+        cases = us[kept], ss[kept], base.ratios[kept], truth[kept], base.folds[kept]
+        return cross_fitted(form, *cases, cut_offs)
+
     notes = []
     for method, form in _FORM_OF.items():
         try:
-            crossed = cross_fitted(form, us, ss, base.ratios, truth, base.folds, cut_offs)[None]
+            crossed = combined(form, np.ones(len(truth), dtype=bool))[None]
             combine = fitted_on(form, us, ss, base.ratios, truth, cut_offs)
             pairs = zip(test_logits[ATTENTION_US], test_logits[ATTENTION_SS], strict=True)
             rows = np.array([combine(u, s, other.ratios) for u, s in pairs]).reshape(run.folds, len(other.cases))
@@ -138,13 +143,7 @@ def case_sets(run: Run) -> tuple[CaseSet, CaseSet, tuple[str, ...]]:
             notes.append(f"{TITLES[method]} is left out: {error}")
             continue
         base.probabilities[method], other.probabilities[method] = crossed, rows
-        base.without[method] = _without_each_fold(
-            lambda kept, form=form: cross_fitted(  # type: ignore[misc]
-                form, us[kept], ss[kept], base.ratios[kept], truth[kept], base.folds[kept], cut_offs
-            ),
-            base.folds,
-            run.folds,
-        )
+        base.without[method] = _without_each_fold(partial(combined, form), base.folds, run.folds)
     by_fold = [_ratio_alone(base.ratios[base.folds != k], truth[base.folds != k], cut_offs) for k in range(run.folds)]
     base.probabilities[RATIO] = _ratio_crossed(base.ratios, truth, base.folds, cut_offs)[None]
     base.without[RATIO] = _without_each_fold(
