@@ -14,6 +14,7 @@ import pytest
 
 from DualSamplingCOVIDLib import parallel
 from DualSamplingCOVIDLib.parallel import spread
+from DualSamplingCOVIDLib.processes import is_alive
 
 
 def _square(number: int) -> int:
@@ -47,16 +48,6 @@ def _is_deaf(_: int) -> bool:
 
 def _fail(number: int) -> None:
     raise ValueError(f"item {number}")
-
-
-def _is_alive(process: int) -> bool:
-    """Whether a process runs; what has ended and waits for whoever took it in does not."""
-    try:
-        os.kill(process, 0)
-        stat = Path(f"/proc/{process}/stat")
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 def _silent(stage: str, fraction: float) -> None:
@@ -126,7 +117,7 @@ def test_an_interrupt_waits_until_the_processes_are_started(monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         spread(_long, [60.0, 60.0], "", _silent, 2)
     assert len(set(started)) == 2
-    while any(map(_is_alive, started)):
+    while any(map(is_alive, started)):
         assert time.perf_counter() - since < 30
         time.sleep(0.05)
     assert signal.signal(signal.SIGINT, usual) is signal.default_int_handler
@@ -156,9 +147,9 @@ def test_the_processes_end_with_a_parent_that_is_killed(tmp_path: Path, seconds:
         while len(list(tmp_path.iterdir())) < 2 and time.perf_counter() - since < (60 if seconds else 20):
             time.sleep(0.05)
         workers = [int(file.name) for file in tmp_path.iterdir()]
-        assert workers and all(map(_is_alive, workers))
+        assert workers and all(map(is_alive, workers))
         parent.send_signal(signal.SIGKILL)
     since = time.perf_counter()
-    while any(map(_is_alive, workers)):
+    while any(map(is_alive, workers)):
         assert time.perf_counter() - since < 10
         time.sleep(0.05)

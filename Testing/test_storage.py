@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from DualSamplingCOVIDLib import storage
+from DualSamplingCOVIDLib.processes import is_alive
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_after(
@@ -109,6 +110,19 @@ def test_what_a_killed_process_left_half_written_goes_and_a_living_ones_stays(tm
         os.utime(tmp_path / name, (then, then))
     storage.remove_abandoned(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".mine.partial", "a.npz"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not tell what has ended")
+def test_a_process_that_ended_and_that_nobody_asks_after_is_not_alive() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
+        assert is_alive(process.pid)
+        assert process.stdin is not None
+        process.stdin.close()
+        until = time.monotonic() + 30
+        while is_alive(process.pid) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert process.returncode is None and not is_alive(process.pid)
+        os.kill(process.pid, 0)  # the system still knows it
 
 
 def test_of_two_who_write_the_same_file_neither_loses_a_line(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def place() -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this computer runs; where the system does not tell, it does."""
+    """Whether a process of this computer runs; where the system does not tell, it does.
+
+    What has ended and waits for the process that took it in (in some containers for good) does not run.
+    """
     if sys.platform == "win32":
         return _is_alive_on_windows(pid)
     try:
@@ -49,7 +52,11 @@ def is_alive(pid: int) -> bool:
         return False
     except OSError:  # somebody else's
         return True
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):  # not Linux, or it has just gone
+        return True
+    return state not in ("Z", "X")
 
 
 def _is_alive_on_windows(pid: int) -> bool:

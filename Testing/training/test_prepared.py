@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from DualSamplingCOVIDLib.diagnosis import COVID
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.phantom import make_phantom
 from DualSamplingCOVIDLib.preprocessing import GridSpec
+from DualSamplingCOVIDLib.processes import place
 from DualSamplingCOVIDLib.run_folder.volume import stored
 from DualSamplingCOVIDLib.segmentation import VBNetSegmenter
 from DualSamplingCOVIDLib.training import prepared
@@ -248,6 +251,23 @@ def test_a_trained_segmenters_weights_are_read_once_in_a_process(
         found[-1].segment(ct)
     assert read == ["coarse.safetensors", "fine.safetensors"]
     assert isinstance(found[0], VBNetSegmenter) and found[0] is found[1]
+
+
+def test_what_a_process_leaves_that_dies_while_cases_are_prepared_goes_too(
+    a_case: tuple[Case, float], tmp_path: Path
+) -> None:
+    """A killed run's processes may outlive it for a moment."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        left = tmp_path / f".b.npz-{'0' * 16}-{place()}-{process.pid}-{'1' * 8}.partial.npz"
+        left.touch()
+
+        def die(_: str, fraction: float) -> None:
+            assert left.exists() or fraction
+            process.kill()
+            process.wait()
+
+        prepare_cohort([a_case[0]], SPEC, "threshold", tmp_path, die)
+    assert not left.exists() and list(tmp_path.glob("*.npz"))
 
 
 def _volume_ml(path: Path | None) -> float:

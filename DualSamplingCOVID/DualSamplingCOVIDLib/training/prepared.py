@@ -103,6 +103,7 @@ def prepare_cohort(
     asked = any(case.lungs is None or case.infection is None for case in cases)
     on_gpu = asked and is_network(segmenter_name) and device != "cpu" and torch.cuda.is_available()
     tried = spread(prepare_one, cases, "preparing the cases", progress, processes=1 if on_gpu else None)
+    remove_abandoned(folder)  # a killed run's processes may have outlived it for a moment
     problems = [
         (case, f"case {case.case_id}: {ready}")
         for case, ready in zip(cases, tried, strict=True)
