@@ -16,6 +16,7 @@ from DualSamplingCOVIDLib.ct import CT
 from DualSamplingCOVIDLib.diagnosis import NO_PNEUMONIA, CutOffs, Diagnosis, FoldAnswer, Segmentation, SegmenterCard
 from DualSamplingCOVIDLib.errors import BundleError
 from DualSamplingCOVIDLib.evaluation import calibration
+from DualSamplingCOVIDLib.network import device
 from DualSamplingCOVIDLib.network.resnet import ResNet34
 from DualSamplingCOVIDLib.progress import Progress, silent
 from DualSamplingCOVIDLib.segmentation import GivenMasks, Segmenter
@@ -83,6 +84,50 @@ def test_a_network_that_answers_no_number_is_refused(bundle: Bundle, value: floa
 
 SAID = ((0, "US", 0.9), (0, "SS", 0.5), (1, "US", 0.4), (1, "SS", 0.2), (2, "US", 0.7))
 """Fold, sampling and probability of networks; fold 2 has no SS."""
+
+
+@pytest.mark.parametrize("kind", ["attention", "baseline"])
+def test_a_wide_network_answers_in_bfloat16_where_the_cpu_has_it_and_nearly_the_same(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    tensors = ResNet34(device.WIDE).state_dict()
+    member = Member("one", "US", kind, None, device.WIDE, "one.safetensors", "")
+    prepared = preprocessing.prepare(*chest(), GRID)
+    answers = []
+    for able in (False, True):
+        monkeypatch.setattr(device, "has_bfloat16", lambda _, able=able: able)
+        answers.append(ask(member, tensors, prepared, "cpu", fast=True))
+    whole, fast = answers
+    assert ask(member, tensors, prepared, "cpu").logit == whole.logit
+    assert whole.logit != fast.logit == pytest.approx(whole.logit, rel=0.03)
+    maps = [sitk.GetArrayFromImage(answer.attention.image) for answer in answers]
+    assert np.abs(maps[1] - maps[0]).max() < 0.06 and fast.attention.raw_peak == pytest.approx(
+        whole.attention.raw_peak, rel=0.03
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "width", "able", "expected"),
+    [
+        ("cpu", device.WIDE, True, "bfloat16"),
+        ("cpu", device.WIDE, False, "float32"),
+        ("cpu", device.WIDE - 1, True, "float32"),
+        ("cuda", device.WIDE, True, "float32"),
+    ],
+)
+def test_gpus_and_slim_networks_answer_in_float32(
+    where: str, width: int, able: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "has_bfloat16", lambda _: able)
+    assert device.arithmetic(torch.device(where), width) == expected
+
+
+def test_the_report_says_what_the_networks_computed_in(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dict(_analyzed(bundle, _Known()).software)["networks"] == "float32"
+    monkeypatch.setattr(device, "has_bfloat16", lambda _: True)
+    monkeypatch.setattr(device, "WIDE", 1)
+    assert dict(_analyzed(bundle, _Known()).software)["networks"] == "bfloat16"
 
 
 def test_each_fold_answers_by_its_own_networks_and_the_decisions_weight() -> None:

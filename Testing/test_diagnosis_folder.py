@@ -136,6 +136,13 @@ def test_the_masks_say_whose_they_are(tmp_path: Path) -> None:
     assert notice == f"Research use only. Masks by {card.name} {card.version}."
 
 
+def test_what_a_part_of_a_diagnosis_lacks_is_named(tmp_path: Path) -> None:
+    folder = _saved(tmp_path / "d", a_diagnosis())
+    (folder / diagnosis_folder.MASKS).unlink()
+    with pytest.raises(InputError, match=rf"diagnosis folder: without {diagnosis_folder.MASKS} \(see --write"):
+        diagnosis_folder.load(folder)
+
+
 def test_a_missing_map_is_one_clear_line(tmp_path: Path) -> None:
     folder = _saved(tmp_path / "d", a_diagnosis())
     (folder / diagnosis_folder.MEMBER_MAPS / "decision.nrrd").unlink()

@@ -1,6 +1,7 @@
 """`python -m DualSamplingCOVIDLib ...`: the command line, and what the panel's worker runs."""
 
 import argparse
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -94,5 +95,12 @@ def _end(options: argparse.Namespace | None, status: int, line: str) -> int:
     return status
 
 
+def command() -> int:
+    """Run one subcommand as a process of its own, whose end does not wait until every object is taken apart."""
+    status = main()
+    gc.freeze()
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from . import __version__, ensemble, preprocessing
 from .bundle import Bundle, Member
 from .ct import CT, check_lungs
-from .diagnosis import Attention, Diagnosis, Finding, FoldAnswer, FoldAnswers, MemberResult, Segmentation
+from .diagnosis import Attention, Diagnosis, Finding, FoldAnswer, FoldAnswers, MemberResult, Segmentation, SegmenterCard
 from .errors import BundleError, ResourceError
 from .evaluation.calibration import spread
 from .progress import Progress, silent
@@ -67,7 +67,7 @@ def analyze(
     members = []
     for index, member in enumerate(bundle.members):
         progress("asking the networks", index / len(bundle.members))
-        members.append(ask(member, bundle.weights(member), prepared, device))
+        members.append(ask(member, bundle.weights(member), prepared, device, fast=True))
 
     progress("weighing the answers", 0.0)
     probability = {s: _mean([m.probability for m in _voters(members, s)]) for s in ("US", "SS")}
@@ -83,7 +83,7 @@ def analyze(
         findings=findings + mismatch,
         bundle=bundle.card,
         ct_sha256=ct.sha256,
-        software=software(),
+        software=(*software(), ("networks", _arithmetic(bundle, device))),
     )
 
 
@@ -98,10 +98,14 @@ def _with_bundle_cut_offs(segmentation: Segmentation, bundle: Bundle) -> tuple[S
     return segmentation, (
         Finding(
             "other-segmenter",
-            f"the bundle learned with masks of {learned.name} {learned.version}, these are of {used.name} "
-            f"{used.version}: ratios and probabilities may not be comparable",
+            f"the bundle learned with masks of {_named(learned)}, these are of {_named(used)}: "
+            "ratios and probabilities may not be comparable",
         ),
     )
+
+
+def _named(segmenter: SegmenterCard) -> str:
+    return f"{segmenter.name} {segmenter.version}".strip()  # given masks have no version
 
 
 def _shrunk(grid: preprocessing.NetworkGrid) -> tuple[Finding, ...]:
@@ -139,9 +143,13 @@ def combined_maps(members: Sequence[MemberResult], weight: float) -> tuple[sitk.
 
 
 def ask(
-    member: Member, tensors: Mapping[str, torch.Tensor], prepared: preprocessing.NetworkInput, device: str
+    member: Member,
+    tensors: Mapping[str, torch.Tensor],
+    prepared: preprocessing.NetworkInput,
+    device: str,
+    fast: bool = False,
 ) -> MemberResult:
-    """Ask one network of these weights what it makes of a prepared CT.
+    """Ask one network of these weights what it makes of a prepared CT, in float32, or `fast`: see `arithmetic`.
 
     Raises:
         BundleError: the answer is no number.
@@ -150,7 +158,7 @@ def ask(
     import torch
 
     from .network import attention as online
-    from .network.device import choose_device, exact
+    from .network.device import arithmetic, choose_device, exact
 
     try:
         where = choose_device(device)
@@ -158,7 +166,8 @@ def ask(
         image = torch.from_numpy(prepared.image)[None, None].to(where, memory_format=torch.channels_last_3d)
         lattice, stride = prepared.grid.every(MAP_STEP), online.STRIDE // MAP_STEP
         with torch.no_grad(), exact():
-            output = network(image)
+            with torch.autocast("cpu", torch.bfloat16, fast and arithmetic(where, member.width) == "bfloat16"):
+                output = network(image)
             weight, bias = network.fc.weight, network.fc.bias
             positive, negative, offset = online.evidence(output.features, weight, bias)
             if member.kind == "attention":
@@ -185,6 +194,14 @@ def ask(
         attention=_attention(own, lattice),
         opposite=_attention(opposite, lattice),
     )
+
+
+def _arithmetic(bundle: Bundle, device: str) -> str:
+    """Return what the networks computed in: the numbers of another machine differ by that."""
+    from .network.device import arithmetic, choose_device
+
+    where = choose_device(device)
+    return " and ".join(sorted({arithmetic(where, member.width) for member in bundle.members}))
 
 
 def _attention(maps: AttentionMaps, grid: preprocessing.NetworkGrid) -> Attention:

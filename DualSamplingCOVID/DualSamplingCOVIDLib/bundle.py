@@ -87,6 +87,17 @@ class Bundle:
         """
         return weights.read(self.folder / member.file)
 
+    def check_hashes(self) -> None:
+        """Hold every file of weights, and the carried segmenter's metadata, against its hash.
+
+        Raises:
+            BundleError: a file is missing, altered or truncated.
+        """
+        for member in self.members:
+            weights.check_hash(self.folder / member.file, member.sha256)
+        if self.segmenter_sha256 is not None:
+            weights.check_hash(self.folder / SEGMENTER / weights.METADATA, self.segmenter_sha256)
+
     def check_members(self) -> None:
         """Hold each member's tensors against its network's by name, shape and type, before anything is computed.
 
@@ -106,10 +117,7 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: a file is missing, altered, truncated, of another architecture or not data.
     """
     bundle = read_metadata(folder)
-    for member in bundle.members:
-        weights.check_hash(folder / member.file, member.sha256)
-    if bundle.segmenter_sha256 is not None:
-        weights.check_hash(folder / SEGMENTER / weights.METADATA, bundle.segmenter_sha256)
+    bundle.check_hashes()
     return bundle
 
 

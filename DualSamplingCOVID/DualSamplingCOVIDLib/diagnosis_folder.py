@@ -118,6 +118,11 @@ def loading(folder: Path) -> Generator[None, None, Diagnosis]:
     """Read a diagnosis folder in steps, for a window that has to live meanwhile; the generator's value is what `load`
     returns, and it raises the same.
     """
+    absent = [name for name in (REPORT, MASKS, MEMBER_MAPS) if not (folder / name).exists()]
+    if absent:
+        raise InputError(
+            f"{folder}: not a whole diagnosis folder: without {', '.join(absent)} (see --write of analyze)"
+        )
     try:
         data = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         if data["schema"] != SCHEMA:

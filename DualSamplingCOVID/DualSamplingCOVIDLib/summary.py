@@ -130,7 +130,9 @@ def ratio_with_stratum(ratio: float, segmenter: SegmenterCard) -> str:
     Below the detection limit there is no group: normal lungs have as much.
     """
     if ratio < segmenter.detection_limit:
-        return f"{ratio:.4f}, below the detection limit of {segmenter.detection_limit:.3g}: as much as in normal lungs"
+        return (
+            f"{ratio:.4f}, below the detection limit of {segmenter.detection_limit:.3g}: normal lungs may show as much"
+        )
     limits = ", ".join(f"{limit:.3g}" for limit in dataclasses.astuple(segmenter.cut_offs))
     return f"{ratio:.4f}, {segmenter.cut_offs.stratum(ratio)} (cut-offs {limits})"
 

@@ -208,6 +208,9 @@ def flipped() -> sitk.Image:
         (stretched(), "geometry differs"),
         (flipped(), "geometry differs"),
         (mask(value=np.nan), "NaN"),
+        (mask(value=-1000), "no mask: it holds values from -1000 to 0, not labels"),
+        (mask(value=1500), "no mask: it holds values from 0 to 1500"),
+        (mask(value=0.5), "no mask: it holds values from 0 to 0.5"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_refused(tmp_path: Path, bad: sitk.Image, cause: str) -> None:

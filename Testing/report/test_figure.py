@@ -200,6 +200,21 @@ def test_dead_map_says_so_and_shows_no_heat(a_case: Case) -> None:
     assert np.ptp(_pictures(*case)[4], axis=2).max() == 0
 
 
+def test_a_map_that_peaks_elsewhere_says_how_little_these_planes_show(a_case: Case) -> None:
+    ct, diagnosis = a_case
+    faint = dataclasses.replace(
+        diagnosis,
+        members=tuple(
+            dataclasses.replace(member, attention=Attention(member.attention.image * 0.3, 1.0))
+            for member in diagnosis.members
+        ),
+    )
+    for one, expected in ((faint, [True] * 6), (diagnosis, [False] * 6)):
+        panels = figure.draw(ct, one).axes[:12]
+        said = [any("at most 0." in text.get_text() for text in panel.texts) for panel in panels]
+        assert said[3:6] + said[9:12] == expected and not any(said[:3] + said[6:9])
+
+
 def test_absent_baseline_column_says_so(a_case: Case) -> None:
     ct, diagnosis = a_case
     drawn = figure.draw(ct, _with_members(diagnosis, 0, 1))

@@ -4,9 +4,11 @@ import argparse
 import contextlib
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .. import resources, summary
+from ..bundle import Bundle
 from ..ct import read_ct, read_lungs, read_mask
 from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis, SegmenterCard
 from ..errors import BundleError
@@ -39,19 +41,20 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> None:
     """Analyse and write the diagnosis folder."""
     from .. import analysis
-    from ..bundle import load_bundle
+    from ..bundle import read_metadata
 
     threading.Thread(target=_import_torch, name="torch").start()
     progress = parts.Clock(options.progress)
     output.check(
         options.output, options.overwrite, parts.MARKS, options.input, options.bundle, options.lungs, options.infection
     )
-    progress("reading the bundle", 0.0)
-    bundle = load_bundle(options.bundle or _default_bundle())
-    bundle.check_members()
+    progress("reading CT and bundle", 0.0)
+    bundle = read_metadata(options.bundle or _default_bundle())
+    with ThreadPoolExecutor(1) as beside:  # inflating the one and hashing the other occupy a core each
+        checked = beside.submit(_check, bundle)
+        ct = read_ct(options.input, options.series)
+        checked.result()
     back_end: Segmenter = segmenter(options.segmenter or name_for(bundle.segmenter, bundle.carried), options.device)
-    progress("reading the CT", 0.0)
-    ct = read_ct(options.input, options.series)
     parts.import_ahead(options.write)
     why = ", asked for" if options.segmenter else _why(back_end.card, bundle.segmenter)
     if options.lungs or options.infection:
@@ -71,6 +74,11 @@ def _import_torch() -> None:
         import safetensors.torch  # noqa: F401
 
 
+def _check(bundle: Bundle) -> None:
+    bundle.check_hashes()
+    bundle.check_members()
+
+
 def _default_bundle() -> Path:
     try:
         return resources.path(DEFAULT_BUNDLE)
@@ -85,9 +93,13 @@ def _why(used: SegmenterCard, learned: SegmenterCard) -> str:
     return ", with which the bundle learned" + (", in another version" if used.version != learned.version else "")
 
 
+def _masks(card: SegmenterCard) -> str:
+    return card.name if "given" in card.name else f"{card.name} segmenter"
+
+
 def _answer(decision: Decision) -> str:
     if decision.answer == NO_PNEUMONIA:
-        return f"{NO_PNEUMONIA}: COVID-19 against CAP does not apply"
+        return f"{NO_PNEUMONIA}: COVID-19 against CAP does not apply; the lungs may still not be healthy"
     return f"{decision.answer}; probability of COVID-19 against CAP {decision.probability:.3f}"
 
 
@@ -96,7 +108,7 @@ def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str], why: 
     lines = [
         f"{_answer(decision)} (research use only)",
         f"the bundle learned from {diagnosis.bundle.learned_from}",
-        f"infection ratio {decision.ratio:.4f} ({diagnosis.segmentation.segmenter.name} segmenter{why})",
+        f"infection ratio {decision.ratio:.4f} ({_masks(diagnosis.segmentation.segmenter)}{why})",
         *summary.over_folds(decision),
         *summary.cautions(decision, diagnosis.segmentation.segmenter),
         *(f"note: {finding.message}" for finding in diagnosis.findings),

@@ -26,6 +26,9 @@ _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _CAUSES = {"spacing": "zero or negative spacing", "orthonormal": "its axes are sheared: they are not perpendicular"}
 """What ITK's message names, in our words."""
 
+MOST_LABEL = 255
+"""The highest value that a mask may hold; more, or none that are whole, are a CT's or a map's."""
+
 
 @dataclass(frozen=True)
 class CT:
@@ -110,6 +113,11 @@ def _mask_voxels(path: Path, like: sitk.Image) -> np.ndarray:
     values = sitk.GetArrayViewFromImage(mask)
     if not np.isfinite(values).all():
         raise InputError(f"{path}: the mask holds NaN or infinite voxels")
+    least, most = float(values.min()), float(values.max())
+    if least < 0 or most > MOST_LABEL or (values.dtype.kind == "f" and (values != np.round(values)).any()):
+        raise InputError(
+            f"{path}: no mask: it holds values from {least:g} to {most:g}, not labels from 0 to {MOST_LABEL}"
+        )
     return np.array(values)
 
 

@@ -23,6 +23,7 @@ from .drawing import (
     fill,
     grey,
     heat_bar,
+    mark_corner,
     mark_view,
     save,
     shorten,
@@ -126,8 +127,10 @@ def _draw_map(
     if member is None:
         show_no_map(panel, picture, "not in this bundle")
         return
-    attention = member.attention
-    show_map(panel, picture, None if attention.is_dead else view.cut(attention.image), infection, 0.7)
+    cut = None if member.attention.is_dead else view.cut(member.attention.image)
+    show_map(panel, picture, cut, infection, 0.7)
+    if cut is not None and cut.max() < planes.HOT:
+        mark_corner(panel, f"at most {cut.max():.2f} here", at_top=False)
 
 
 def _panel(figure: Figure, layout: _Layout, row: int, column: int) -> Axes:

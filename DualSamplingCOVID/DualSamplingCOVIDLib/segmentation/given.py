@@ -46,7 +46,7 @@ class GivenMasks:
         if self._infection is not None:
             card = replace(card, detection_limit=0.0)
         if len(given) == 2:
-            return replace(card, name="given masks")
+            return replace(card, name="given masks", version="")
         if self._lungs is not None:
             return replace(card, name=card.name + WITH_GIVEN_LUNGS)
         return replace(card, name=f"{card.name} with given infection") if given else card

@@ -16,14 +16,13 @@ from torch.utils.data import DataLoader
 from ..diagnosis import CutOffs
 from ..errors import InputError
 from ..network.attention import STRIDE
-from ..network.device import exact
+from ..network.device import autocast, exact
 from ..network.resnet import Output, ResNet34
 from ..progress import Progress, silent
 from ..run_folder import Epoch
 from .augmentation import AUGMENTATIONS
 from .distributed import ALONE, Team
 from .loss import DualSamplingLoss
-from .precision import autocast
 from .prepared import PreparedDataset, as_shares
 from .samplers import SizeBalanced, SizeBalancedSampler, UniformSampler
 from .settings import Settings

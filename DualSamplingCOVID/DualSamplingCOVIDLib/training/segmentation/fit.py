@@ -15,10 +15,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ...errors import InputError
+from ...network.device import autocast
 from ...network.vbnet import VBNet, closed
 from ...progress import Progress, silent
 from ...storage import write_whole
-from ..precision import autocast
 from .guides import HOLLOW_VOXELS
 from .optimiser import Muon
 from .recipe import Stage
