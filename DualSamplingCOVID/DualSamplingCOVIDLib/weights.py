@@ -61,7 +61,8 @@ def write_metadata(folder: Path, data: dict[str, Any]) -> None:
 
 def invalid(path: Path, error: Exception) -> BundleError:
     """Return what to raise of metadata that cannot be understood."""
-    return BundleError(f"{path}: not valid bundle metadata ({type(error).__name__}: {error})")
+    cause = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    return BundleError(f"{path}: not valid bundle metadata ({cause})")
 
 
 def is_plain_name(file: str) -> bool:

@@ -4,6 +4,7 @@ import argparse
 import io
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,15 @@ def export(options: argparse.Namespace) -> None:
 
 def _card(bundle: Bundle) -> str:
     segmenter = bundle.segmenter
-    cut_offs = segmenter.cut_offs
+    cut_offs = " / ".join(map(_plain, astuple(segmenter.cut_offs)))
     carried = "" if bundle.carried is None else "; it lies in the bundle"
     lines = [
         f"{bundle.card.name} {bundle.card.version} (research use only)",
         f"learned from:  {bundle.card.learned_from}",
         f"intended use:  {bundle.card.intended_use}",
         f"network grid:  {bundle.grid.shape_kji} voxels (k, j, i) of {bundle.grid.spacing_xyz} mm (x, y, z)",
-        f"segmenter:     {segmenter.name} {segmenter.version}, cut-offs {cut_offs.minimal} / {cut_offs.small} / "
-        f"{cut_offs.large}, detection limit {segmenter.detection_limit}{carried}",
+        f"segmenter:     {segmenter.name} {segmenter.version}, cut-offs {cut_offs}, "
+        f"detection limit {_plain(segmenter.detection_limit)}{carried}",
         *(
             f"member:        {m.name}: {m.kind}, {m.sampling} sampling, width {m.width}"
             + ("" if m.fold is None else f", fold {m.fold}")

@@ -49,7 +49,7 @@ def with_heat(picture: npt.NDArray[np.float64], attention: Plane) -> npt.NDArray
     from matplotlib import colormaps
 
     heat = np.clip(attention, 0, 1).astype(np.float64)
-    alpha = (_OPACITY * np.sqrt(heat) * np.clip(heat / 0.15, 0, 1))[..., None]
+    alpha = _OPACITY * heat[..., None]
     return (1 - alpha) * picture + alpha * colormaps["inferno"](_SATURATED * heat)[..., :3]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ def opened() -> tuple[Host, Any]:
 def place() -> Iterator[Path]:
     """Give a folder whose path may stand in a picture; it is removed afterwards."""
     folder = Path(tempfile.gettempdir()) / "study"
+    if folder.exists():
+        sys.exit(f"{folder}: left by pictures that were ended; remove it")
     folder.mkdir()
     try:
         yield folder
