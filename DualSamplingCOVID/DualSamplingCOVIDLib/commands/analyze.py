@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     output.check(
         options.output, options.overwrite, parts.MARKS, options.input, options.bundle, options.lungs, options.infection
     )
-    progress("reading CT and bundle", 0.0)
+    progress("reading the CT", 0.0)
     bundle = read_metadata(options.bundle or _default_bundle())
     with ThreadPoolExecutor(1) as beside:  # inflating the one and hashing the other occupy a core each
         checked = beside.submit(_check, bundle)
