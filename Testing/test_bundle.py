@@ -122,7 +122,7 @@ def test_a_damaged_bundle_is_refused_with_its_cause(tmp_path: Path, damage: Call
 
 def test_a_segmenter_in_place_of_a_bundle_is_told_its_use(tmp_path: Path) -> None:
     a_folder(tmp_path / "taught")
-    with pytest.raises(BundleError, match=r"architecture 'vb-net', .*; a segmenter is for --segmenter vbnet:FOLDER"):
+    with pytest.raises(BundleError, match=r"metadata \(architecture 'vb-net', .*; a segmenter is for"):
         load_bundle(tmp_path / "taught")
 
 
