@@ -50,7 +50,7 @@ test: $(VENV)/tests.installed
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# Regenerates Resources/Bundles/phantom-demo: phantoms, their masks, three networks, cut-offs.
+# Regenerates Resources/Bundles/phantom-demo: phantoms, their masks, three networks.
 bundle: $(VENV)/tests.installed
 	$(BIN)/python -m DualSamplingCOVIDLib.commands.demo_bundle --output Resources/Bundles/phantom-demo
 

@@ -31,7 +31,6 @@ from DualSamplingCOVIDLib.diagnosis import Segmentation, volume_ml
 from DualSamplingCOVIDLib.evaluation import robustness
 from DualSamplingCOVIDLib.evaluation import segmentation as figures
 from DualSamplingCOVIDLib.phantom import NORMAL, PlannedCase, cohort_plan, make_phantom
-from DualSamplingCOVIDLib.phantom.variety import WITH_HILA
 from DualSamplingCOVIDLib.segmentation import DEFAULT, Segmenter, segmenter
 
 COVID_CASE, CAP_CASE, NORMAL_CASE = "covid-P001", "cap-cap002", "normal-normal001"
@@ -191,7 +190,7 @@ def _one_thread() -> None:
 
 def _phantom(case: PlannedCase, names: tuple[str, ...]) -> dict[str, tuple[str, figures.CaseFigures]]:
     """Make one phantom and measure every segmenter on it."""
-    made = make_phantom(case.seed, case.label, ratio=case.ratio, variety=WITH_HILA)
+    made = make_phantom(case.seed, case.label, ratio=case.ratio)
     lungs = sitk.Or(made.right_lung, made.left_lung)
     kinds = getattr(made, "kinds", None)
     found = {name: load(name).segment(made.ct) for name in names}

@@ -46,7 +46,7 @@ import DualSamplingCOVID as extension
 logic = extension.DualSamplingCOVIDLogic()
 from DualSamplingCOVIDLib.diagnosis import COVID
 from DualSamplingCOVIDLib.phantom import make_phantom
-ct = nodes.addCt(booted.scene, make_phantom(11, COVID, ratio=0.06, spacing_mm=(2.5, 2.5, 2.5)).ct)
+ct = nodes.addCt(booted.scene, make_phantom(20, COVID, ratio=0.06, spacing_mm=(2.5, 2.5, 2.5)).ct)
 result = logic.analyze(ct, device="cpu")
 assert result.summary.decision.ratio > 0.02 and result.ct is ct
 assert [found.node for found in logic.results(ct)] == [result.node]

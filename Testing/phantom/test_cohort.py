@@ -1,6 +1,7 @@
 """Cohorts: the paper's mix of classes and ratios, nuisances that do not give the label away, files as documented."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import SimpleITK as sitk
 from DualSamplingCOVIDLib.cohort import read_cohort
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.phantom import NORMAL, cohort_plan, draw_case, draw_nuisances, write_cohort
+from DualSamplingCOVIDLib.phantom.variety import FULL
 
 TABLE_III = {COVID: (151, 318, 625), CAP: (838, 183, 71)}
 
@@ -20,6 +22,15 @@ def test_the_plan_follows_the_strata_of_table_iii(label):
     strata = [CutOffs().stratum(ratio) for ratio in ratios]
     counts = [strata.count(name) for name in ("small", "medium", "large")]
     np.testing.assert_allclose(counts, TABLE_III[label], atol=2)
+
+
+def test_a_plan_takes_another_mix_of_ratios():
+    mix = {COVID: ((0.1, 0.2, 1), (0.3, 0.4, 3)), CAP: ((0.01, 0.02, 1),)}
+    plan = cohort_plan(80, 3, strata=mix)
+    ratios = {label: [case.ratio for case in plan if case.label == label] for label in (COVID, CAP)}
+    assert sum(0.1 <= ratio <= 0.2 for ratio in ratios[COVID]) == 10
+    assert sum(0.3 <= ratio <= 0.4 for ratio in ratios[COVID]) == 30
+    assert all(0.01 <= ratio <= 0.02 for ratio in ratios[CAP]) and len(ratios[CAP]) == 40
 
 
 def test_drawn_cases_follow_the_same_strata():
@@ -94,6 +105,19 @@ def test_a_written_cohort_has_its_manifest_and_images(tmp_path):
         sides, infected = sitk.GetArrayFromImage(lungs), sitk.GetArrayFromImage(infection)
         assert set(np.unique(sides)) == {0, 1, 2}
         assert infected.sum() / np.count_nonzero(sides) == pytest.approx(case.ratio, rel=0.05)
+
+
+def test_a_written_cohort_shows_what_its_variety_may(tmp_path):
+    fewer = dataclasses.replace(FULL, vessels=False)
+    spacing, voxels = (4.0, 4.0, 5.0), {}
+    for name, variety in (("full", FULL), ("fewer", fewer)):
+        (case,) = write_cohort(tmp_path / name, 1, 9, spacing_mm=spacing, variety=variety)
+        lungs, ct = (
+            sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / name / case.case_id / f"{part}.nii.gz")))
+            for part in ("lungs", "ct")
+        )
+        voxels[name] = ct[lungs > 0]
+    assert np.mean(voxels["fewer"] > -500) < 0.9 * np.mean(voxels["full"] > -500)
 
 
 @pytest.mark.parametrize("label", [COVID, CAP])

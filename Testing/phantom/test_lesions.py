@@ -10,7 +10,7 @@ from scipy import ndimage
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.phantom import NORMAL, LesionKind, Phantom, Variety, make_phantom
 from DualSamplingCOVIDLib.phantom.lesions import cap, covid, effusion, paint
-from DualSamplingCOVIDLib.phantom.variety import FULL, TAUGHT
+from DualSamplingCOVIDLib.phantom.variety import FULL, TAUGHT, TYPICAL
 
 faint_patch = covid.faint_patch
 COARSE, FINE = (4.0, 4.0, 5.0), (2.5, 2.5, 2.5)
@@ -110,7 +110,7 @@ def test_airways_stay_open_inside_the_label(step, kind, monkeypatch):
 @pytest.mark.parametrize(("kind", "least"), [(LesionKind.NODULES, 8), (LesionKind.TREE_IN_BUD, 15)])
 def test_nodules_and_buds_are_many_small_parts(kind, least):
     counts, largest = [], []
-    for seed in (1, 2, 3):
+    for seed in range(1, 6):
         sizes = np.bincount(ndimage.label(array(forced(kind, FINE, 0.004, seed).kinds) > 0)[0].ravel())[1:]
         counts.append(len(sizes))
         largest.append(sizes.max() / sizes.sum())
@@ -177,6 +177,25 @@ def test_covid_lies_low_and_where_a_segmenter_learns_anywhere_in_half_of_the_peo
     usual, taught = above(FULL), above(TAUGHT)
     assert np.mean(usual) < 0.2 < 0.3 < np.mean(taught)
     assert 3 <= np.sum(np.array(taught) < 0.2) <= 7
+
+
+def test_typical_covid_is_in_both_lungs_and_typical_cap_mostly_in_one_without_ground_glass_alone():
+    def made(label: str, variety: Variety) -> list[Phantom]:
+        each = {"ratio": 0.006, "spacing_mm": (6.0, 6.0, 7.0), "variety": variety}
+        return [make_phantom(seed, label, **each) for seed in range(20)]
+
+    def in_both(phantoms: list[Phantom]) -> int:
+        sides = ((array(p.right_lung), array(p.left_lung), array(p.infection)) for p in phantoms)
+        return sum(bool((right & infected).any() and (left & infected).any()) for right, left, infected in sides)
+
+    usual, typical = made(COVID, FULL), made(COVID, TYPICAL)
+    assert in_both(usual) < in_both(typical) == 20
+    usual, typical = made(CAP, FULL), made(CAP, TYPICAL)
+    assert in_both(typical) <= 2 < in_both(usual)
+    glass = [
+        [np.mean(array(p.kinds)[array(p.kinds) > 0] == LesionKind.GROUND_GLASS) for p in ps] for ps in (usual, typical)
+    ]
+    assert np.mean(glass[1]) < 0.6 * np.mean(glass[0])
 
 
 @pytest.mark.parametrize("label", [COVID, CAP])

@@ -190,6 +190,28 @@ def test_title_and_columns_say_answer_probability_and_raw_peaks(a_case: Case) ->
         assert expected in words
 
 
+def test_probabilities_times_the_weights_shown_add_up_to_the_answer(a_case: Case) -> None:
+    seconds = [second for _, second in figure.column_titles(a_case[1])[3:]]
+    factors = [[float(number) for number in second.split("P ")[1].split(" × ")] for second in seconds]
+    (us, weight), (ss, rest), (_baseline,) = factors
+    assert us * weight + ss * rest == pytest.approx(a_case[1].decision.probability, abs=0.01)
+    assert "P × weights add up" in _words(*a_case)
+
+
+def test_of_several_folds_no_weights_are_shown_for_the_answer_is_not_of_the_networks_shown(
+    a_case_of_folds: Case,
+) -> None:
+    words = _words(*a_case_of_folds)
+    assert "P 0.90" in words and "×" not in words
+
+
+def test_where_no_pneumonia_was_found_the_infection_has_no_stratum(a_case: Case) -> None:
+    _, diagnosis = a_case
+    none = dataclasses.replace(diagnosis.decision, answer=NO_PNEUMONIA, probability=0.2)
+    seconds = [figure.column_titles(one)[2][1] for one in (diagnosis, dataclasses.replace(diagnosis, decision=none))]
+    assert seconds[0].endswith("of the lungs, medium") and seconds[1].endswith("of the lungs")
+
+
 def test_dead_map_says_so_and_shows_no_heat(a_case: Case) -> None:
     ct, diagnosis = a_case
     us, ss, baseline = diagnosis.members
@@ -197,6 +219,7 @@ def test_dead_map_says_so_and_shows_no_heat(a_case: Case) -> None:
     case = ct, dataclasses.replace(diagnosis, members=(us, dead, baseline))
     drawn = figure.draw(*case)
     assert [text.get_text() for text in drawn.axes[4].texts] == [drawing.DEAD_MAP]
+    assert "dead map · P 0.72 × 0.04" in _words(*case)
     assert np.ptp(_pictures(*case)[4], axis=2).max() == 0
 
 

@@ -64,3 +64,25 @@ def test_monai_bends_the_contrast_of_the_image_and_leaves_air_and_mask_alone() -
     inside = [(case[mask > 0.4].median(), mask[mask > 0.4].median()) for case, mask in zip(images, masks, strict=True)]
     assert all(abs(float(mask) - 0.5) < 1e-3 for _, mask in inside)
     assert 1 <= sum(abs(float(case) - 0.5) > 1e-3 for case, _ in inside) <= 12
+
+
+def test_monai_turns_to_either_side_in_the_axial_plane() -> None:
+    pytest.importorskip("monai")
+    bar = torch.zeros(64, 1, 20, 61, 61)
+    bar[:, :, 6:14, 29:32, 16:45] = 1.0
+    _, masks = AUGMENTATIONS["monai"](bar, bar.clone(), _seeded())
+    plane = masks[:, 0].amax(1)  # [N, j, i]
+    filled = masks[:, 0].amax((2, 3))  # [N, k]
+    assert torch.equal(masks[:, 0], filled[:, :, None, None].gt(0) * plane[:, None])  # all slices alike
+    turns = torch.stack([_turn(case) for case in plane])
+    assert float(turns.abs().max()) < 0.18  # 0.15, and what unequal scales of the two axes add
+    assert int((turns > 0.03).sum()) > 10 and int((turns < -0.03).sum()) > 10
+    assert 4 < int((turns.abs() < 1e-3).sum()) < 26
+
+
+def _turn(plane: torch.Tensor) -> torch.Tensor:
+    """Return the angle (rad) of a bright bar's [j, i] long axis against the i axis."""
+    j, i = (torch.arange(n, dtype=torch.float32) for n in plane.shape)
+    j, i = ((axis - (axis * plane).sum() / plane.sum()) for axis in (j[:, None], i[None, :]))
+    across, along, both = ((a * b * plane).sum() for a, b in ((j, j), (i, i), (i, j)))
+    return 0.5 * torch.atan2(2 * both, along - across)

@@ -159,10 +159,14 @@ def test_the_one_cycle_schedule_leaves_adams_betas_alone(tmp_path: Path) -> None
         assert trainer.optimiser.param_groups[0]["betas"] == (0.9, 0.999)
 
 
-@pytest.mark.parametrize("schedule", ["steps", "one-cycle"])
-def test_a_trainer_that_is_restored_goes_on_as_if_nothing_had_been_between(tmp_path: Path, schedule: str) -> None:
+@pytest.mark.parametrize(("schedule", "optimiser"), [("steps", "adam"), ("one-cycle", "adam"), ("one-cycle", "muon")])
+def test_a_trainer_that_is_restored_goes_on_as_if_nothing_had_been_between(
+    tmp_path: Path, schedule: str, optimiser: str
+) -> None:
     dataset = _dataset(tmp_path, 8, 1)
-    settings = Settings(sampling="SS", schedule=schedule, augmentation="mirror-and-shift", **SETTINGS)
+    settings = Settings(
+        sampling="SS", schedule=schedule, optimiser=optimiser, augmentation="mirror-and-shift", **SETTINGS
+    )
     whole = Trainer(settings, dataset, dataset, CutOffs(), CPU)
     states = []
     whole.epoch_ended = lambda: states.append(copy.deepcopy(whole.state()))  # type: ignore[method-assign]

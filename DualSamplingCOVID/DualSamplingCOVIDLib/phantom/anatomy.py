@@ -221,9 +221,8 @@ def shape_chest(plan: BodyPlan, grid: Grid, rng: np.random.Generator, seen: Mask
     middle = plan.box(grid, (-75, -300, -600), (75, 300, 900))
     narrow = _mediastinum_distance(plan, x[middle], body[1][middle], body[2][middle])
     depth[middle] = np.minimum(depth[middle], narrow)
-    vessels = plan.hilar_vessels()
-    fat = np.float32(rng.spawn(1)[0].uniform(0.0, 3.0)) if vessels else 0
-    for points, radii in vessels:
+    fat = np.float32(rng.spawn(1)[0].uniform(0.0, 3.0))
+    for points, radii in plan.hilar_vessels():
         for start, end, first, last in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True):
             reach = max(first, last) + HILAR_REACH_MM
             near = plan.box(grid, np.minimum(start, end) - reach, np.maximum(start, end) + reach)

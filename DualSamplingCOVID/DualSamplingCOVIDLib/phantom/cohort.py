@@ -14,7 +14,8 @@ from ..cohort import NORMAL, Case, write_cohort_csv
 from ..diagnosis import CAP, COVID
 from ..parallel import spread
 from ..progress import Progress, silent
-from .generate import STRATA, draw_ratio, make_phantom
+from .generate import STRATA, Strata, draw_ratio, make_phantom
+from .variety import FULL, Variety
 
 SPLITS = ("train", "validation", "test", "train", "train")
 
@@ -41,11 +42,12 @@ def draw_case(seed: int) -> tuple[str, float]:
     return label, draw_ratio(label, rng)
 
 
-def cohort_plan(cases: int, seed: int, normals: float = 0.0) -> tuple[PlannedCase, ...]:
+def cohort_plan(cases: int, seed: int, normals: float = 0.0, strata: Strata = STRATA) -> tuple[PlannedCase, ...]:
     """Plan a cohort: `normals` of the cases have no disease, half of the others COVID-19, half CAP.
 
-    The ratios' strata follow Table III (TV set) as closely as whole cases can. Of each label one case
-    in five is in the split "test", one in "validation", the others in "train". The same arguments give the same plan.
+    The ratios' `strata` follow Table III (TV set), or another mix, as closely as whole cases can. Of each label one
+    case in five is in the split "test", one in "validation", the others in "train". The same arguments give the same
+    plan.
 
     Raises:
         ValueError: `cases` below 1, or `normals` outside [0, 1].
@@ -56,7 +58,8 @@ def cohort_plan(cases: int, seed: int, normals: float = 0.0) -> tuple[PlannedCas
     healthy = round(cases * normals)
     covid = (cases - healthy + 1) // 2
     contents: list[tuple[str, float | None]] = [(NORMAL, None)] * healthy
-    contents += _stratified(COVID, covid, rng) + _stratified(CAP, cases - healthy - covid, rng)
+    for label, amount in ((COVID, covid), (CAP, cases - healthy - covid)):
+        contents += _stratified(label, strata[label], amount, rng)
     seeds = rng.choice(2**31 - 1, cases, replace=False)
     order = rng.permutation(cases)
     splits = {label: itertools.cycle(SPLITS) for label in (COVID, CAP, NORMAL)}
@@ -66,9 +69,10 @@ def cohort_plan(cases: int, seed: int, normals: float = 0.0) -> tuple[PlannedCas
     )
 
 
-def _stratified(label: str, amount: int, rng: np.random.Generator) -> list[tuple[str, float | None]]:
+def _stratified(
+    label: str, strata: tuple[tuple[float, float, int], ...], amount: int, rng: np.random.Generator
+) -> list[tuple[str, float | None]]:
     """Draw `amount` ratios of a label, each stratum with its share (largest remainders)."""
-    strata = STRATA[label]
     shares = np.array([count for _, _, count in strata], float)
     exact = amount * shares / shares.sum()
     counts = np.floor(exact).astype(int)
@@ -104,22 +108,31 @@ def write_cohort(
     progress: Progress = silent,
     normals: float = 0.0,
     spacing_mm: tuple[float, float, float] | None = None,
+    variety: Variety = FULL,
+    strata: Strata = STRATA,
 ) -> tuple[PlannedCase, ...]:
     """Write a cohort: `<case>/ct.nii.gz`, `lungs.nii.gz` (1 right, 2 left), `infection.nii.gz`, and `cohort.csv`.
 
     Two processes share the work; paths in the manifest are relative to `folder`. `spacing_mm`
-    (x, y, z) makes all CTs alike, else each draws its own. Returns the plan.
+    (x, y, z) makes all CTs alike, else each draws its own; `variety` is what they may show, `strata` as in
+    `cohort_plan`. Returns the plan.
     """
-    plan = cohort_plan(cases, seed, normals)
+    plan = cohort_plan(cases, seed, normals, strata)
     folder.mkdir(parents=True, exist_ok=True)
-    spread(partial(write_case, folder, spacing_mm=spacing_mm), plan, "phantoms", progress, processes=2)
+    spread(partial(write_case, folder, spacing_mm=spacing_mm, variety=variety), plan, "phantoms", progress, processes=2)
     write_cohort_csv(folder / "cohort.csv", (_written(folder, case) for case in plan))
     return plan
 
 
-def write_case(folder: Path, case: PlannedCase, *, spacing_mm: tuple[float, float, float] | None = None) -> None:
+def write_case(
+    folder: Path,
+    case: PlannedCase,
+    *,
+    spacing_mm: tuple[float, float, float] | None = None,
+    variety: Variety = FULL,
+) -> None:
     """Make one planned phantom and write its three images into `folder / case_id`."""
-    phantom = make_phantom(case.seed, case.label, ratio=case.ratio, spacing_mm=spacing_mm)
+    phantom = make_phantom(case.seed, case.label, ratio=case.ratio, spacing_mm=spacing_mm, variety=variety)
     lungs = sitk.Cast(phantom.right_lung + 2 * phantom.left_lung, sitk.sitkUInt8)
     (folder / case.case_id).mkdir(exist_ok=True)
     for name, image in (("ct", phantom.ct), ("lungs", lungs), ("infection", phantom.infection)):

@@ -89,7 +89,10 @@ def make_phantom(
     return Phantom(_image(ct, grid), right, left, infection, _image(kinds, grid), label, true_ratio, nuisances)
 
 
-STRATA: dict[str, tuple[tuple[float, float, int], ...]] = {
+Strata = dict[str, tuple[tuple[float, float, int], ...]]
+"""Label -> strata of the infection ratio: lower bound, upper bound, weight."""
+
+STRATA: Strata = {
     COVID: ((0.0005, 0.005, 151), (0.005, 0.030, 318), (0.030, 0.40, 625)),
     CAP: ((0.0005, 0.005, 838), (0.005, 0.030, 183), (0.030, 0.20, 71)),
 }

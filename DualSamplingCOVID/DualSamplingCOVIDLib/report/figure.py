@@ -149,23 +149,36 @@ def _member(diagnosis: Diagnosis, sampling: str, kind: str) -> MemberResult | No
 
 
 def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
-    """Title and second line of the six columns; a map's second line carries its raw peak."""
+    """Title and second line of the six columns; a map's second line carries its raw peak, P and Eq. 5's weight."""
     segmentation = diagnosis.segmentation
+    weights = _weights(diagnosis)
+    infected = f"{summary.percent(diagnosis.decision.ratio)} of the lungs"
+    if summary.applies(diagnosis.decision):  # what no disease was found in has no stratum of it
+        infected += f", {diagnosis.decision.stratum}"
     titles = [
         ("CT", "lung window, −600 / 1500 HU"),
         ("Lungs", f"segmenter: {segmentation.segmenter.name} {segmentation.segmenter.version}"),
-        ("Infection", f"{summary.percent(diagnosis.decision.ratio)} of the lungs, {diagnosis.decision.stratum}"),
+        ("Infection", infected),
     ]
     for sampling, kind, title, meaning in _MAPS:
         member = _member(diagnosis, sampling, kind)
         if member is None:
             second = meaning
         else:
-            second = "raw peak " + ("0 (dead map)" if member.attention.is_dead else f"{member.attention.raw_peak:.3g}")
+            second = "dead map" if member.attention.is_dead else f"raw peak {member.attention.raw_peak:.3g}"
             if summary.applies(diagnosis.decision):
                 second += f" · P {member.probability:.2f}"
+                second += f" × {weights[sampling, kind]:.2f}" if (sampling, kind) in weights else ""
         titles.append((title, second))
     return tuple(titles)
+
+
+def _weights(diagnosis: Diagnosis) -> dict[tuple[str, str], float]:
+    """Eq. 5's weights of the two attention networks; none where there are several folds' and only one is shown."""
+    if sum(member.kind == "attention" for member in diagnosis.members) > 2:
+        return {}
+    weight = diagnosis.decision.weight
+    return {("US", "attention"): weight, ("SS", "attention"): 1 - weight}
 
 
 def title(diagnosis: Diagnosis) -> str:
@@ -193,8 +206,10 @@ def _write_header(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None
 
 def _write_footer(figure: Figure, layout: _Layout, diagnosis: Diagnosis) -> None:
     top = layout.height - _FOOTER
+    weighed = summary.applies(diagnosis.decision) and _weights(diagnosis)
+    sums = " · P × weights add up to the answer's P" if weighed else ""
     reading = (
-        "cyan: lungs (they include the infection) · orange: infection, its outline white on the maps",
+        f"cyan: lungs, infection included · orange: infection, its outline white on the maps{sums}",
         "maps: where the network found COVID-19 evidence, each scaled to 0–1 for itself; the raw peak is its strength",
     )
     for line, words in enumerate(reading):

@@ -1,4 +1,4 @@
-"""More out of few cases: mirrored and shifted copies, or MONAI's random transforms, on the network grid."""
+"""More out of few cases: mirrored and shifted copies, or those turned, scaled and bent too, on the network grid."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ def mirror_and_shift(images: Tensor, masks: Tensor, random: torch.Generator) -> 
             for case, mirror, offset in zip(both, mirrored, offsets, strict=True)
         ]
     )
-    return moved[:, :1], moved[:, 1:]
+    return moved[:, :1].contiguous(), moved[:, 1:].contiguous()
 
 
 def monai_transforms(images: Tensor, masks: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mirror, turn, scale and shift each case, and bend its contrast, with MONAI's transforms.
+    """Mirror and shift each case, turn and scale it in the axial plane, and bend its contrast, with MONAI's transforms.
 
-    Arguments and result are those of `mirror_and_shift`; what is 0 outside the lungs stays 0.
+    A patient on a table is turned about the body's axis alone; one plane for all slices also costs a sixth of a turn
+    in space. Arguments and result are those of `mirror_and_shift`; what is 0 outside the lungs stays 0.
     """
-    from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd
+    from monai.transforms import RandAdjustContrast, RandAffine, Randomizable
+    from monai.utils import convert_to_tensor
 
-    both = ("image", "mask")
-    change = Compose(
-        [
-            RandFlipd(both, prob=0.5, spatial_axis=2),
-            RandAffined(
-                both,
-                prob=0.8,
-                rotate_range=(0.15, 0.15, 0.15),
-                scale_range=(0.1, 0.1, 0.1),
-                translate_range=(MOST_VOXELS, MOST_VOXELS, MOST_VOXELS),
-                mode="bilinear",
-                padding_mode="zeros",
-            ),
-            RandAdjustContrastd(("image",), prob=0.3, gamma=(0.8, 1.25)),
-        ]
+    turn = RandAffine(
+        prob=0.8,
+        rotate_range=0.15,
+        scale_range=(0.1, 0.1),
+        mode="bilinear",
+        padding_mode="zeros",
     )
-    seeds = torch.randint(2**31 - 1, (len(images),), generator=random).tolist()
-    changed = []
-    for image, mask, seed in zip(images, masks, seeds, strict=True):
-        changed.append(change.set_random_state(seed)({"image": image, "mask": mask}))
-    return tuple(torch.stack([one[key].as_tensor() for one in changed]).clamp(0, 1) for key in both)  # type: ignore[return-value]
+    bend = RandAdjustContrast(prob=0.3, gamma=(0.8, 1.25))
+    drawing: tuple[Randomizable, ...] = (turn, turn.rand_affine_grid, bend)
+    both = torch.cat(mirror_and_shift(images, masks, random), dim=1)
+    seeds = torch.randint(2**31 - 1, (len(both), 3), generator=random).tolist()
+    for case, own in zip(both, seeds, strict=True):
+        for change, seed in zip(drawing, own, strict=True):
+            change.set_random_state(seed)  # one for all would turn each case by what decided that it is turned
+        slices = turn(case.flatten(0, 1))  # [C D, H, W]: slices as channels of one plane
+        case[:] = convert_to_tensor(slices, track_meta=False).view_as(case)
+        case[:1] = convert_to_tensor(bend(case[:1]), track_meta=False)
+    both.clamp_(0, 1)
+    return both[:, :1].contiguous(), both[:, 1:].contiguous()
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

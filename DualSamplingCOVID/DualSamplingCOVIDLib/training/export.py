@@ -115,8 +115,9 @@ def model_card(
     lines += [
         f"3D ResNet34 of width {training.width} with online attention, on a grid of "
         f"{' x '.join(map(str, grid.shape_kji))} voxels (k, j, i) of {' x '.join(map(str, grid.spacing_xyz))} mm "
-        f"(x, y, z); {training.epochs} epochs, batch {training.batch}, learning rate {training.learning_rate:g}, "
-        f"schedule {training.schedule}, augmentation {training.augmentation}, seed {run.config.seed}.",
+        f"(x, y, z); {training.epochs} epochs, batch {training.batch}, {training.optimiser}, learning rate "
+        f"{training.learning_rate:g}, schedule {training.schedule}, augmentation {training.augmentation}, "
+        f"seed {run.config.seed}.",
         "",
         "| model | fold | best epoch | validation AUC | validation loss | n |",
         "|---|---|---|---|---|---|",

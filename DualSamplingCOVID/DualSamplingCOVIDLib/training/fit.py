@@ -23,6 +23,7 @@ from ..run_folder import Epoch
 from .augmentation import AUGMENTATIONS
 from .distributed import ALONE, Team
 from .loss import DualSamplingLoss
+from .muon import Muon
 from .prepared import PreparedDataset, as_shares
 from .samplers import SizeBalanced, SizeBalancedSampler, UniformSampler
 from .settings import Settings
@@ -88,12 +89,7 @@ class Trainer:
         self.sampler = self.make_sampler(cut_offs)
         weight = settings.attention_weight if settings.kind == "attention" else 0.0
         self.loss = DualSamplingLoss(weight, settings.alpha, settings.beta)
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            betas=(settings.beta_1, settings.beta_2),
-            weight_decay=settings.weight_decay,
-        )
+        self.optimiser = self.make_optimiser()
         self.schedule = self.make_schedule()
         self.random = torch.Generator()
         self.epoch = 0
@@ -115,6 +111,19 @@ class Trainer:
     def balance(self) -> SizeBalanced | None:
         """The groups of size-balanced sampling, with their weights and probabilities; None for uniform sampling."""
         return self.sampler.balance if isinstance(self.sampler, SizeBalancedSampler) else None
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """Return the optimiser of all weights."""
+        settings = self.settings
+        if settings.optimiser == "muon":
+            betas = (settings.beta_1, settings.beta_2)
+            return Muon(self.network, self.network.fc, settings.learning_rate, betas, settings.weight_decay)
+        return torch.optim.Adam(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            betas=(settings.beta_1, settings.beta_2),
+            weight_decay=settings.weight_decay,
+        )
 
     def make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
         """Return the learning rate's course; it advances with every optimiser step, and Adam's betas stay."""

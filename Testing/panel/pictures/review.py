@@ -89,7 +89,7 @@ def _review(folder: Path, run: Path) -> None:
     assert not review.messageLabel.text, review.messageLabel.text
     result = allResults(reader.scene)[0]
     focus = views.peakPoint(result)
-    host.write(review.commentEdit, "small opacities at the bases; the heat lies elsewhere")
+    host.write(review.commentEdit, "small opacities at both bases; the heat lies on them")
     host.click(review.flagButton)
     save(folder, "window-review", windowPicture(host, lambda: views.showResult(reader.scene, result, focus)))
     save(folder, "panel-review", panelPicture(host))

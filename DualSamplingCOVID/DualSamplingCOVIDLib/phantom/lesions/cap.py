@@ -29,11 +29,16 @@ MOST = {
 SMALL, LARGE = (0.27, 0.22, 0.21, 0.17, 0.07, 0.06), (0.46, 0.24, 0.07, 0.06, 0.08, 0.09)
 """Probabilities of lobar disease, bronchopneumonia, nodules, tree-in-bud, bronchiectasis and cavity, by extent."""
 
+OTHER_SIDE, GLASS = (0.06, 0.30), (0.0, 0.35)
+"""Probabilities of disease in both lungs, and of a lobe of ground glass: without and with `Variety.overlap`."""
+
 
 def cap_lesions(lungs: LungVoxels, ratio: float, variety: Variety, kind: LesionKind | None) -> list[Lesion]:
     """Draw the lesions: one main pattern in one to three lobes, often a second one and faint patches with it."""
     rng = lungs.rng
-    lobes = [lobe for lobe in _lobes(rng) if np.any(lungs.lobe == lobe)] or [int(lungs.lobe.max())]
+    lobes = [lobe for lobe in _lobes(rng, OTHER_SIDE[variety.overlap]) if np.any(lungs.lobe == lobe)] or [
+        int(lungs.lobe.max())
+    ]
     volume = ratio * lungs.volume
     shares = 0.2 + rng.dirichlet(np.full(len(lobes), 2.0))
     shares /= shares.sum()
@@ -42,16 +47,21 @@ def cap_lesions(lungs: LungVoxels, ratio: float, variety: Variety, kind: LesionK
     for lobe, share in zip(lobes, shares, strict=True):
         second = kind is None and rng.random() < 0.55
         part = rng.uniform(0.1, 0.4) if second else 0.0
-        lesions += _one(lungs, lobe, (1 - part) * share * volume, kind or main, kind)
+        lesions += _one(lungs, lobe, (1 - part) * share * volume, kind or main, variety, kind)
         if second:
-            lesions += _one(lungs, lobe, part * share * volume, _pattern(rng, ratio, variety), None)
-        if variety.faint and kind is None:
+            lesions += _one(lungs, lobe, part * share * volume, _pattern(rng, ratio, variety), variety, None)
+        if variety.faint and variety.overlap and kind is None:
             lesions += _satellites(lungs, lobe, share * volume)
     return lesions
 
 
 def _one(
-    lungs: LungVoxels, lobe: int, volume: float, pattern: LesionKind | str, kind: LesionKind | None
+    lungs: LungVoxels,
+    lobe: int,
+    volume: float,
+    pattern: LesionKind | str,
+    variety: Variety,
+    kind: LesionKind | None,
 ) -> list[Lesion]:
     """Draw one pattern of this volume (mm3) in one lobe."""
     if pattern == "patches" or (kind in (1, 2) and lungs.rng.random() < 0.5):
@@ -64,7 +74,7 @@ def _one(
         own = volume if kind is not None else min(volume, MOST[LesionKind(pattern)])
         lesions = [AIRBORNE[LesionKind(pattern)](lungs, lungs.choose(inside, 1)[0], lobe, own)]
         return lesions + (_bronchopneumonia(lungs, lobe, volume - own, None) if own < volume else [])
-    return [_lobar(lungs, lobe, volume, kind)]
+    return [_lobar(lungs, lobe, volume, GLASS[variety.overlap], kind)]
 
 
 def _pattern(rng: np.random.Generator, ratio: float, variety: Variety) -> LesionKind | str:
@@ -76,20 +86,20 @@ def _pattern(rng: np.random.Generator, ratio: float, variety: Variety) -> Lesion
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
-def _lobes(rng: np.random.Generator) -> list[int]:
+def _lobes(rng: np.random.Generator, other_side: float) -> list[int]:
     """Choose the diseased lobes: one, or two or three on one or both sides."""
     first = int(rng.choice([1, 2, 3, 4, 5], p=[0.2, 0.18, 0.26, 0.14, 0.22]))
     same_side = [lobe for lobe in ((1, 2, 3) if first <= 3 else (4, 5)) if lobe != first]
-    other_side = [4, 5] if first <= 3 else [1, 2, 3]
+    opposite = [4, 5] if first <= 3 else [1, 2, 3]
     lobes = [first]
     if rng.random() < 0.18:
         lobes.append(int(rng.choice(same_side)))
-    if rng.random() < 0.30:
-        lobes.append(int(rng.choice(other_side)))
+    if rng.random() < other_side:
+        lobes.append(int(rng.choice(opposite)))
     return lobes
 
 
-def _lobar(lungs: LungVoxels, lobe: int, volume: float, kind: LesionKind | None) -> Lesion:
+def _lobar(lungs: LungVoxels, lobe: int, volume: float, glass: float, kind: LesionKind | None) -> Lesion:
     """Consolidation of a segment or lobe that touches pleura, fissure or mediastinum."""
     rng = lungs.rng
     size = float(np.cbrt(volume / (4.19 * 0.6)))
@@ -98,7 +108,7 @@ def _lobar(lungs: LungVoxels, lobe: int, volume: float, kind: LesionKind | None)
     near, level = wedge(lungs, lungs.choose(inside, 1)[0], size, lobe)
     wide = rng.random() < 0.35
     soft = size * rng.uniform(0.3, 0.7) if wide else rng.uniform(1.0, 5.0)
-    scarce = rng.uniform(-2.2, -0.6) if kind is None and rng.random() < 0.35 else -9.0
+    scarce = rng.uniform(-2.2, -0.6) if kind is None and rng.random() < glass else -9.0
     drawn = kind or (LesionKind.GROUND_GLASS if scarce > -9 else LesionKind.CONSOLIDATION)
     if drawn == LesionKind.CONSOLIDATION:
         dense = (-1.0, 9.0) if kind is not None or not wide else (rng.uniform(0.0, 0.3), 9.0)

@@ -17,7 +17,7 @@ ANYWHERE = 0.5
 def covid_lesions(lungs: LungVoxels, ratio: float, variety: Variety, kind: LesionKind | None) -> list[Lesion]:
     """Draw ground glass under the pleura, mostly multifocal, low and at the back; part of it paved or consolidated."""
     rng = lungs.rng
-    right, left = _counts(ratio, rng)
+    right, left = _counts(ratio, rng, variety)
     weight = _preference(lungs)
     if variety.anywhere and rng.random() < ANYWHERE:
         weight = np.ones_like(weight)
@@ -54,7 +54,8 @@ class _Mood:
         self.kind = kind
         self.rise = rng.uniform(160, 430)
         self.soft = float(np.exp(rng.uniform(np.log(1.5), np.log(14))))
-        shares = rng.dirichlet((2.0, 0.9 if variety.lesion_kinds else 1e-3, 0.7))
+        glass, consolidated = (2.0, 0.7) if variety.overlap else (3.0, 0.25)
+        shares = rng.dirichlet((glass, 0.9 if variety.lesion_kinds else 1e-3, consolidated))
         self.shares = shares
         self.scarce = rng.uniform(-0.6, 0.8) if rng.random() < 0.2 else rng.uniform(0.8, 3.0)
         self.core = rng.choice(["none", "halo", "reversed"], p=[0.75, 0.17, 0.08])
@@ -102,10 +103,10 @@ def _preference(lungs: LungVoxels) -> Floats:
     return np.asarray(low * back * (np.exp(-(((lungs.costal - 7) / 7) ** 2)) + central), np.float32)
 
 
-def _counts(ratio: float, rng: np.random.Generator) -> tuple[int, int]:
+def _counts(ratio: float, rng: np.random.Generator, variety: Variety) -> tuple[int, int]:
     """Draw the number of lesions in the right and the left lung: small disease can be one-sided, even one lesion."""
     count = int(np.clip(rng.poisson(3 + 60 * ratio**0.55), 2, 34))
-    if rng.random() < 0.22 * np.exp(-ratio / 0.015):
+    if variety.overlap and rng.random() < 0.22 * np.exp(-ratio / 0.015):
         count = 1 if rng.random() < 0.65 else count
         return (count, 0) if rng.random() < 0.55 else (0, count)
     right = int(np.clip(rng.binomial(count, rng.uniform(0.28, 0.75)), 1, count - 1))

@@ -14,7 +14,6 @@ from ...diagnosis import CutOffs, SegmenterCard, volume_ml
 from ...evaluation.strata import fit_cut_offs
 from ...parallel import spread
 from ...phantom import NORMAL, PlannedCase, cohort_plan, make_phantom
-from ...phantom.variety import WITH_HILA
 from ...progress import Progress, silent
 from ...segmentation.vbnet import VBNetSegmenter
 
@@ -78,7 +77,7 @@ def _segmenter(folder: Path) -> VBNetSegmenter:
 
 
 def _measured(folder: Path, case: PlannedCase) -> Measured:
-    phantom = make_phantom(case.seed, case.label, ratio=case.ratio, variety=WITH_HILA)
+    phantom = make_phantom(case.seed, case.label, ratio=case.ratio)
     found = _segmenter(folder).segment(phantom.ct)
     lungs = sitk.Or(phantom.right_lung, phantom.left_lung)
     return Measured(

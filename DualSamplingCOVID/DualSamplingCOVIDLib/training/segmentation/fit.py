@@ -19,8 +19,8 @@ from ...network.device import autocast
 from ...network.vbnet import VBNet, closed
 from ...progress import Progress, silent
 from ...storage import write_whole
+from ..muon import Muon
 from .guides import HOLLOW_VOXELS
-from .optimiser import Muon
 from .recipe import Stage
 
 WARM = 0.02

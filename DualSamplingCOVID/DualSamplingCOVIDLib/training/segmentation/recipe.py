@@ -56,6 +56,6 @@ RECIPES = {
     "study": Recipe(160, Stage(8, COARSE_SIDE, 2, 120), Stage(8, 48, 4, 500), calibration=30),
     "trial": Recipe(8, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), calibration=9),
 }
-"""82 minutes on two CPU cores that compute in bfloat16, two hours on others; two hours on one GPU and 16 cores, which
-see 19 times as much; a short one for the study of what matters; and one that only shows, in a minute, whether
-everything is there. Wider networks learn more, and take longer than a reader waits."""
+"""82 minutes on two CPU cores that compute in bfloat16, two hours on others; an hour on one GPU and 16 cores, which see
+19 times as much; a short one for the study of what matters; and one that only shows, in a minute, whether everything is
+there. Wider networks learn more, and take longer than a reader waits."""

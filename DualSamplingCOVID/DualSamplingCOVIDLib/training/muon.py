@@ -1,4 +1,4 @@
-"""Muon (Jordan et al., 2024): the optimiser of VB-Net's fits.
+"""Muon (Jordan et al., 2024): the optimiser of VB-Net's fits, and of a classifier's where that is asked.
 
 The momentum of a convolution's gradient, taken as a matrix, is made orthogonal: every direction in which the weights
 can change is stepped along alike, not those alone which a few large gradients point to. After 250 steps of the same
@@ -23,8 +23,15 @@ WEIGHT_DECAY = 1e-4
 class Muon(torch.optim.AdamW):
     """Muon for the convolutions of a network but for its last layer; AdamW for that one, biases and norms."""
 
-    def __init__(self, network: nn.Module, last: nn.Module, learning_rate: float) -> None:
-        """Take charge of all weights of `network`; `last` is its last layer."""
+    def __init__(
+        self,
+        network: nn.Module,
+        last: nn.Module,
+        learning_rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = WEIGHT_DECAY,
+    ) -> None:
+        """Take charge of all weights of `network`; `last` is its last layer, `betas` and `weight_decay` are AdamW's."""
         own = {id(parameter) for parameter in last.parameters()}
         weights = list(network.parameters())
         matrices = [weight for weight in weights if weight.ndim > 1 and id(weight) not in own]
@@ -33,7 +40,7 @@ class Muon(torch.optim.AdamW):
             {"params": matrices, "orthogonal": True, "weight_decay": 0.0},
             {"params": [weight for weight in weights if id(weight) not in ids], "orthogonal": False},
         ]
-        super().__init__(groups, learning_rate, weight_decay=WEIGHT_DECAY)
+        super().__init__(groups, learning_rate, betas, weight_decay=weight_decay)
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from DualSamplingCOVIDLib.training.segmentation.optimiser import LIKE_ADAM, Muon, orthogonal
+from DualSamplingCOVIDLib.training.muon import LIKE_ADAM, Muon, orthogonal
 
 
 def _network() -> nn.Sequential:
