@@ -292,17 +292,24 @@ def _await_the_end_of_its_own(session: int) -> None:
         time.sleep(0.02)
 
 
+def _ready(run: Path) -> dict[Path, int]:
+    """Return when each prepared case was written; one is prepared when its note, which comes last, is there."""
+    return {
+        path: path.stat().st_mtime_ns for path in run.glob("cache/[!.]*.npz") if path.with_suffix(".json").exists()
+    }
+
+
 def test_killed_while_cases_are_prepared_the_numbers_are_those_of_an_undisturbed_run(
     a_cohort: Path, a_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     with _in_a_process(a_cohort, run, "--fold", "0", start_new_session=True) as process:
-        while process.poll() is None and not list(run.glob("cache/[!.]*.npz")):
+        while process.poll() is None and not _ready(run):
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL and not (run / "run.json").exists()
     _await_the_end_of_its_own(process.pid)
-    ready = {path: path.stat().st_mtime_ns for path in run.glob("cache/[!.]*.npz")}
+    ready = _ready(run)
     assert 0 < len(ready) < 10
     assert _cross_validate(a_cohort, run, "--resume", "--fold", "0") == 0
     assert all(path.stat().st_mtime_ns == before for path, before in ready.items())
