@@ -8,7 +8,7 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[1] / "DualSamplingCOVID" / "DualSamplingCOVIDLib"
 FLOORS = (
-    {"errors", "processes", "progress", "resources", "segments"},
+    {"errors", "memory", "processes", "progress", "resources", "segments"},
     {"diagnosis", "parallel", "storage"},
     {"ct", "diagnosis_folder", "summary", "weights"},
     {"network"},

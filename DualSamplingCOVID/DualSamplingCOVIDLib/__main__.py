@@ -9,6 +9,7 @@ from types import FrameType
 
 from . import __version__
 from .errors import ResourceError, UserError, is_full
+from .memory import keep_freed_memory
 
 CANCELLED = 130
 _OUT_OF_MEMORY = ("allocate memory", "Cannot allocate", "failed to map segment", "out of memory", "_ALLOC_FAILED")
@@ -96,7 +97,8 @@ def _end(options: argparse.Namespace | None, status: int, line: str) -> int:
 
 
 def command() -> int:
-    """Run one subcommand as a process of its own, whose end does not wait until every object is taken apart."""
+    """Run one subcommand as a process of its own: it keeps its memory, and ends without taking every object apart."""
+    keep_freed_memory()
     status = main()
     gc.freeze()
     return status

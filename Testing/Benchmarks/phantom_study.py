@@ -21,6 +21,7 @@ from PIL import Image
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.__main__ import main as command_line
 from DualSamplingCOVIDLib.diagnosis import RESEARCH_USE_ONLY
+from DualSamplingCOVIDLib.memory import keep_freed_memory
 
 RECORD = resources.path("Documentation/phantom-study")
 CASES, SEED = 200, 2046
@@ -139,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="cohort, run and evaluation; gone on from")
     options = parser.parse_args()
+    keep_freed_memory()
     record(options.work, run_steps(options.work))
 
 

@@ -22,10 +22,10 @@ from segmenters import Data, real_figures, say
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.commands import reporter
 from DualSamplingCOVIDLib.commands.train_segmenter import LEFT_OUT
+from DualSamplingCOVIDLib.memory import keep_freed_memory
 from DualSamplingCOVIDLib.network.vbnet import FINE_INPUTS, VBNet
 from DualSamplingCOVIDLib.segmentation import trained
 from DualSamplingCOVIDLib.segmentation.vbnet import SHIPPED
-from DualSamplingCOVIDLib.training.memory import keep_freed_memory
 from DualSamplingCOVIDLib.training.segmentation.cases import plan_phantoms, write_cases
 from DualSamplingCOVIDLib.training.segmentation.fit import Fitted
 from DualSamplingCOVIDLib.training.segmentation.guides import write_guides

@@ -294,9 +294,7 @@ def _await_the_end_of_its_own(session: int) -> None:
 
 def _ready(run: Path) -> dict[Path, int]:
     """Return when each prepared case was written; one is prepared when its note, which comes last, is there."""
-    return {
-        path: path.stat().st_mtime_ns for path in run.glob("cache/[!.]*.npz") if path.with_suffix(".json").exists()
-    }
+    return {path: path.stat().st_mtime_ns for path in run.glob("cache/[!.]*.npz") if path.with_suffix(".json").exists()}
 
 
 def test_killed_while_cases_are_prepared_the_numbers_are_those_of_an_undisturbed_run(

@@ -39,7 +39,6 @@ def run(options: argparse.Namespace) -> None:
     from ..training.config import read_config
     from ..training.cross_validation import train_models
     from ..training.distributed import joined
-    from ..training.memory import keep_freed_memory
     from ..training.recorded import has_tensorboard
     from ..training.run import load_run
 
@@ -69,8 +68,6 @@ def run(options: argparse.Namespace) -> None:
         if team.leads:
             begin(options.cohort, options.output, config, progress, device.type, say)
         team.wait()
-        if device.type == "cpu":
-            keep_freed_memory()
         folds = range(config.folds) if options.fold is None else [options.fold]
         run = dataclasses.replace(load_run(options.output), config=config)  # with the settings of this machine
         train_models(run, folds, device, team, progress, say)

@@ -18,6 +18,7 @@ from ..bundle import Member, save_bundle
 from ..cohort import read_cohort
 from ..diagnosis import CAP, COVID, BundleCard, SegmenterCard
 from ..errors import InputError
+from ..memory import keep_freed_memory
 from ..phantom import write_cohort
 from ..phantom.generate import STRATA as PAPER
 from ..phantom.generate import Strata
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--work", type=Path, metavar="DIR", help="keep phantoms and masks here, to go on from them")
     options = parser.parse_args()
+    keep_freed_memory()
     progress = reporter.reporter("bar")
     with (
         output.whole(options.output, overwrite=True, marks=MARKS) as folder,

@@ -184,7 +184,8 @@ def save(path: Path, figure: Figure) -> None:
     """Write a figure as a PNG; the same figure gives the same bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
+    quickly = {"compress_level": 3}  # a third of the usual seconds for a tenth more bytes
+    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None}, pil_kwargs=quickly)
 
 
 def _dark_rim() -> list[AbstractPathEffect]:

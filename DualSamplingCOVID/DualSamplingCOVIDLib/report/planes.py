@@ -113,11 +113,20 @@ def bounds(image: sitk.Image) -> Box:
 
 def bounds_above(image: sitk.Image, threshold: float) -> Box | None:
     """The LPS box around the block of voxels that holds every value above `threshold`; None where there is none."""
-    above = sitk.GetArrayViewFromImage(image) > threshold
-    if not above.any():
-        return None
-    used = [np.flatnonzero(above.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))]
-    return _around(image, [(int(indices[0]), int(indices[-1])) for indices in used])
+    ends = _ends(sitk.GetArrayViewFromImage(image) > threshold)
+    return None if ends is None else _around(image, ends)
+
+
+def _ends(above: npt.NDArray[np.bool_]) -> list[tuple[int, int]] | None:
+    """First and last index along i, j and k of what is true in an array [k, j, i]; None where nothing is."""
+    ends: list[tuple[int, int]] = []
+    for axis in range(3):
+        used = np.flatnonzero(above.any(axis=tuple({0, 1, 2} - {axis})))
+        if not len(used):
+            return None
+        ends.insert(0, (int(used[0]), int(used[-1])))
+        above = above[(slice(None),) * axis + (slice(used[0], used[-1] + 1),)]
+    return ends
 
 
 def _around(image: sitk.Image, ends: list[tuple[int, int]]) -> Box:
@@ -175,9 +184,11 @@ def lesion_centre(infection: sitk.Image) -> Point | None:
     Args:
         infection: mask (nonzero is infected), any direction and spacing.
     """
-    infected = voxels(infection, 0)
-    if not len(infected):
+    ends = _ends(sitk.GetArrayViewFromImage(infection) > 0)
+    if ends is None:
         return None
+    infection = sitk.RegionOfInterest(infection, [last - first + 1 for first, last in ends], [end[0] for end in ends])
+    infected = voxels(infection, 0)
     middle = _middle(_largest_lesion(infection))
     return np.array([middle[0], middle[1], fullest(infected, 2, infection)])
 

@@ -15,7 +15,6 @@ import torch
 from ...errors import InputError
 from ...network.vbnet import COARSE_INPUTS, FINE_INPUTS, VBNet
 from ...progress import Progress, silent
-from ..memory import keep_freed_memory
 from .cases import plan_phantoms, write_cases
 from .fit import FineLoss, Fit, Fitted, SegmentationLoss
 from .guides import overviews, write_guides
@@ -42,7 +41,6 @@ def teach(recipe: Recipe, folder: Path, device: torch.device, progress: Progress
         InputError: `folder` holds another recipe's work, or a checkpoint that cannot be read.
     """
     claim(folder, recipe)
-    keep_freed_memory()
     plan = plan_phantoms(recipe.phantoms, recipe.seed, [Path(file) for file in recipe.backgrounds])
     with _spending(folder / "phantoms.json") as phantom_seconds:
         files = write_cases(folder / "cases", plan, recipe.variety, progress)
