@@ -18,7 +18,7 @@ import SimpleITK as sitk
 from _bad_cts import image, noise
 from _bad_inputs import CASES, Case, Place, existing
 from ct.test_quality import chest
-from DualSamplingCOVIDLib import diagnosis_folder
+from DualSamplingCOVIDLib import bundle, diagnosis_folder
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.commands import analyze
 from DualSamplingCOVIDLib.errors import ResourceError
@@ -104,10 +104,10 @@ def test_an_error_has_a_line_of_its_own_below_the_bar(place: Place, capfd: pytes
 def test_a_missing_default_bundle_asks_for_one(
     place: Place, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(analyze, "DEFAULT_BUNDLE", "Bundles/none")
+    monkeypatch.setattr(bundle, "SHIPPED", "Bundles/none")
     status, line = one_line(["analyze", str(place.ct), "--output", str(place.output)], capfd)
     assert status == 4
-    assert "Bundles/none" in line and "name a bundle with --bundle" in line
+    assert "Bundles/none" in line and "name a bundle of your own" in line
 
 
 def test_a_defect_is_one_line_too(

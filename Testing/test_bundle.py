@@ -58,6 +58,13 @@ def test_what_a_bundle_holds_is_shown_a_line_a_figure(tmp_path: Path, capsys: py
     assert shown.splitlines()[-6:] == expected
 
 
+def test_without_a_folder_it_is_the_bundle_that_ships(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundle", "show"]) == 0
+    assert capsys.readouterr().out.startswith("phantom-demo ")
+    assert main(["bundle", "check"]) == 0
+    assert "phantom-demo: sound (3 members)" in capsys.readouterr().out
+
+
 def _tamper(folder: Path) -> None:
     path = folder / "us.safetensors"
     blob = bytearray(path.read_bytes())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import weights
+from . import resources, weights
 from .diagnosis import BundleCard, CutOffs, SegmenterCard
 from .errors import BundleError
 from .preprocessing import GridSpec
@@ -23,6 +23,8 @@ from .storage import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+SHIPPED = "Bundles/phantom-demo"
 
 SCHEMA = 1
 MONAI_KEYS = "1.6.1"
@@ -108,6 +110,18 @@ class Bundle:
             path = self.folder / member.file
             if weights.stored(path) != _expected_tensors(member.width):
                 raise BundleError(f"{path}: weights of another architecture than ResNet34 of width {member.width}")
+
+
+def shipped() -> Path:
+    """Return the folder of the bundle that ships.
+
+    Raises:
+        BundleError: none ships with this version.
+    """
+    try:
+        return resources.path(SHIPPED)
+    except FileNotFoundError as error:
+        raise BundleError(f"{error}: name a bundle of your own") from None
 
 
 def load_bundle(folder: Path) -> Bundle:

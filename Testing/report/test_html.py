@@ -157,6 +157,7 @@ def test_no_pneumonia_shows_the_limit_and_no_probability(a_case: Case) -> None:
     assert "No pneumonia found: COVID-19 against CAP does not apply" in page.words
     assert "0.11 % lies below the segmenter's detection limit of 0.20 %" in page.words
     assert "probabilities" not in page.ids
+    assert "Infection ratio 0.11 %: too little to belong to a stratum" in page.words and "medium" not in page.words
     for hidden in ("0.902", "0.910", "0.720", "0.660", "0.300"):
         assert hidden not in page.words
 

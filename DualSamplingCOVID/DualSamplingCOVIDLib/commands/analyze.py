@@ -7,15 +7,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .. import resources, summary
-from ..bundle import Bundle
+from .. import summary
+from ..bundle import Bundle, shipped
 from ..ct import read_ct, read_lungs, read_mask
 from ..diagnosis import NO_PNEUMONIA, Decision, Diagnosis, SegmenterCard
-from ..errors import BundleError
 from ..segmentation import CHOICES, DEFAULT, GivenMasks, Segmenter, name_for, segmenter
 from . import output, parts, reporter
-
-DEFAULT_BUNDLE = "Bundles/phantom-demo"
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         options.output, options.overwrite, parts.MARKS, options.input, options.bundle, options.lungs, options.infection
     )
     progress("reading the CT", 0.0)
-    bundle = read_metadata(options.bundle or _default_bundle())
+    bundle = read_metadata(options.bundle or shipped())
     with ThreadPoolExecutor(1) as beside:  # inflating the one and hashing the other occupy a core each
         checked = beside.submit(_check, bundle)
         ct = read_ct(options.input, options.series)
@@ -77,13 +74,6 @@ def _import_torch() -> None:
 def _check(bundle: Bundle) -> None:
     bundle.check_hashes()
     bundle.check_members()
-
-
-def _default_bundle() -> Path:
-    try:
-        return resources.path(DEFAULT_BUNDLE)
-    except FileNotFoundError as error:
-        raise BundleError(f"{error}: name a bundle with --bundle") from None
 
 
 def _why(used: SegmenterCard, learned: SegmenterCard) -> str:

@@ -8,7 +8,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from ..bundle import Bundle, load_bundle
+from ..bundle import Bundle, load_bundle, shipped
 from ..segmentation import trained
 from ..weights import METADATA
 from . import arguments, output, reporter
@@ -26,7 +26,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         ("check", check, "say whether a bundle is sound"),
     ):
         own = actions.add_parser(name, help=explained)
-        own.add_argument("folder", type=Path, metavar="DIR")
+        own.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="the bundle (default: the one that ships)")
         own.set_defaults(run=action)
     own = actions.add_parser("export", help="make a bundle of a run of cross-validate")
     own.add_argument("run_folder", type=Path, metavar="RUN")
@@ -47,12 +47,12 @@ def show(options: argparse.Namespace) -> None:
     """Load the bundle, hashes included, and print its card; what the output's encoding lacks is escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    print(_card(load_bundle(options.folder)))
+    print(_card(load_bundle(options.folder or shipped())))
 
 
 def check(options: argparse.Namespace) -> None:
     """Load the bundle, hold each member and its segmenter against their networks, and print that it is sound."""
-    bundle = load_bundle(options.folder)
+    bundle = load_bundle(options.folder or shipped())
     bundle.check_members()
     for member in bundle.members:
         bundle.weights(member)
@@ -60,7 +60,7 @@ def check(options: argparse.Namespace) -> None:
         own = trained.load(bundle.carried)
         for network in (own.coarse, own.fine):
             own.tensors(network)
-    print(f"{options.folder}: sound ({len(bundle.members)} members)")
+    print(f"{bundle.folder}: sound ({len(bundle.members)} members)")
 
 
 def export(options: argparse.Namespace) -> None:
