@@ -60,6 +60,16 @@ def test_the_bundles_refitted_cut_offs_stay_where_only_the_lungs_are_given(bundl
     assert "other-segmenter" not in {finding.code for finding in given.findings}
 
 
+def test_a_bundle_that_learned_with_given_lungs_has_its_cut_offs_wherever_the_lungs_are_from(bundle: Bundle) -> None:
+    learned = dataclasses.replace(
+        bundle, segmenter=dataclasses.replace(bundle.segmenter, name="threshold with given lungs")
+    )
+    for segmenter in (_Known(), GivenMasks(_Known(), lungs=chest()[1])):
+        found = _analyzed(learned, segmenter)
+        assert found.segmentation.segmenter == dataclasses.replace(bundle.segmenter, name=segmenter.card.name)
+        assert "other-segmenter" not in {finding.code for finding in found.findings}
+
+
 def test_given_infection_has_no_refitted_cut_offs_and_is_said_to_be_others(bundle: Bundle) -> None:
     infection = _Known().segment(chest()[0]).infection
     given = _analyzed(bundle, GivenMasks(_Known(), infection=infection))

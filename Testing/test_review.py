@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from _run_folder import noisy_logits, scans_of, write_run
 from DualSamplingCOVIDLib import diagnosis_folder
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.commands.review import diagnose
-from DualSamplingCOVIDLib.errors import InputError, ResourceError
+from DualSamplingCOVIDLib.errors import BundleError, InputError, ResourceError
 from DualSamplingCOVIDLib.evaluation.cases import judge, judge_run
 from DualSamplingCOVIDLib.evaluation.methods import PAPER_METHODS, case_sets
 from DualSamplingCOVIDLib.review_folder import AGREE, FLAG, Opinion, Opinions, case_folder
@@ -127,6 +128,27 @@ def test_what_cannot_be_used_is_one_line(a_run: Path, tmp_path: Path, capsys, ca
     assert main(arguments) == 3
     said = capsys.readouterr().err.strip()
     assert told in said and "\n" not in said and not (tmp_path / "out").exists()
+
+
+def test_overwrite_does_not_replace_what_analyze_wrote(a_run: Path, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "analysed"
+    folder.mkdir()
+    for name in ("report.json", "run.json"):
+        (folder / name).write_text("{}", encoding="utf-8")
+    arguments = ["review", str(a_run), "--case", runs.name(0), "--output", str(folder), "--overwrite"]
+    assert main([*arguments, "--device", "cpu", "--progress", "none"]) == 3
+    assert "written by analyze or report; --overwrite replaces only what this command wrote" in capsys.readouterr().err
+    assert {file.name for file in folder.iterdir()} == {"report.json", "run.json"}
+
+
+def test_weights_that_the_run_did_not_leave_are_not_asked(a_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(a_run, tmp_path / "run"))
+    for file in run.glob("folds/*/attention-us/weights.safetensors"):
+        shutil.copy(file.parents[2] / str(1 - int(file.parents[1].name)) / "attention-us" / file.name, file)
+        break
+    with pytest.raises(BundleError, match="not the weights that result.json speaks of"):
+        for case in (0, 2):
+            diagnose(read_run(run), runs.name(case), "cpu")
 
 
 def test_opinions_come_back(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from .diagnosis import Attention, Diagnosis, Finding, FoldAnswer, FoldAnswers, M
 from .errors import BundleError, ResourceError
 from .evaluation.calibration import spread
 from .progress import Progress, silent
-from .segmentation import WITH_GIVEN_LUNGS, Segmenter
+from .segmentation import Segmenter, finder
 
 MAP_STEP = 4
 """Maps are kept on every fourth voxel of the network grid: linear between feature cells, they lose nothing there."""
@@ -90,10 +90,10 @@ def analyze(
 def _with_bundle_cut_offs(segmentation: Segmentation, bundle: Bundle) -> tuple[Segmentation, tuple[Finding, ...]]:
     """Apply the cut-offs refitted with the bundle, or warn that it learned with another segmenter's masks.
 
-    They belong to who finds the infection (section 6 of the method): given lungs change nothing.
+    They belong to who finds the infection, whoever found the lungs.
     """
     used, learned = segmentation.segmenter, bundle.segmenter
-    if (used.name.removesuffix(WITH_GIVEN_LUNGS), used.version) == (learned.name, learned.version):
+    if finder(used) == finder(learned):
         return replace(segmentation, segmenter=replace(learned, name=used.name)), ()
     return segmentation, (
         Finding(

@@ -84,6 +84,11 @@ def called(probability: float) -> str:
     return COVID if probability >= THRESHOLD else CAP
 
 
+def is_found(ratio: float, limit: float) -> bool:
+    """Whether an infection ratio is one: it reaches the segmenter's detection limit, and is not 0."""
+    return ratio > 0 and ratio >= limit
+
+
 def decide(p_us: float, p_ss: float, ratio: float, segmenter: SegmenterCard, form: Form = "equation") -> Decision:
     """Return the ensemble's answer for one CT.
 
@@ -93,7 +98,7 @@ def decide(p_us: float, p_ss: float, ratio: float, segmenter: SegmenterCard, for
     cut_offs = form.cut_offs if isinstance(form, FittedWeights) else segmenter.cut_offs
     probability = combine(p_us, p_ss, ratio, cut_offs, form)
     across = _across(ratio, cut_offs)
-    found = ratio > 0 and ratio >= segmenter.detection_limit
+    found = is_found(ratio, segmenter.detection_limit)
     return Decision(
         answer=called(probability) if found else NO_PNEUMONIA,
         probability=probability,

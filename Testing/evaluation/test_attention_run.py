@@ -17,7 +17,7 @@ from DualSamplingCOVIDLib import weights
 from DualSamplingCOVIDLib.commands.attention import write_attention
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.ensemble import weight
-from DualSamplingCOVIDLib.errors import InputError
+from DualSamplingCOVIDLib.errors import BundleError, InputError
 from DualSamplingCOVIDLib.evaluation import attention_run
 from DualSamplingCOVIDLib.evaluation.attention_cases import maps_of
 from DualSamplingCOVIDLib.evaluation.attention_networks import STAGES, MapModel, randomised
@@ -27,7 +27,15 @@ from DualSamplingCOVIDLib.evaluation.attention_tables import DS, GRAD_CAM, METHO
 from DualSamplingCOVIDLib.evaluation.attention_text import text_tables
 from DualSamplingCOVIDLib.network.attention import grad_cam, online_attention
 from DualSamplingCOVIDLib.network.resnet import ResNet34
-from DualSamplingCOVIDLib.run_folder import ATTENTION_SS, ATTENTION_US, CASE_COLUMNS, MODELS, BegunRun, read_begun
+from DualSamplingCOVIDLib.run_folder import (
+    ATTENTION_SS,
+    ATTENTION_US,
+    CASE_COLUMNS,
+    MODELS,
+    BegunRun,
+    read_begun,
+    read_weights,
+)
 from DualSamplingCOVIDLib.run_folder.volume import write_volume
 
 SHAPE = (20, 34, 34)
@@ -79,9 +87,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, model in enumerate(MODELS):
             place = run / "folds" / str(fold) / model
             place.mkdir(parents=True)
-            weights.write(place / "weights.safetensors", network(10 * fold + number).state_dict())
+            digest = weights.write(place / "weights.safetensors", network(10 * fold + number).state_dict())
             (place / "predictions.csv").write_text("case_id,set,logit,probability\n")
-            (place / "result.json").write_text("{}")
+            (place / "result.json").write_text(json.dumps({"sha256": digest}))
     return run
 
 
@@ -95,6 +103,13 @@ def test_the_run_folder_gives_validation_cases_and_finished_models(folder: Path,
     assert run.grid_spacing_xyz == (5.0, 6.0, 7.0) and run.cut_offs.large == 0.03
     assert run.cases[0].prepared == folder / "cache" / "a.npz"
     assert list(run.weights(1)) == list(MODELS)
+
+
+def test_weights_that_the_run_did_not_leave_are_not_measured(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    weights.write(copy / "folds" / "1" / "attention-us" / "weights.safetensors", network(77).state_dict())
+    with pytest.raises(BundleError, match=r"weights\.safetensors: missing, or not the weights"):
+        measure_run(read_begun(copy), FAST)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -189,20 +204,19 @@ class _Remembers(MapModel):
 
 def test_the_same_network_correlates_with_itself_and_a_randomised_one_does_not(run: BegunRun) -> None:
     case = run.cases[0]
-    files = run.weights(0)
-    same = check_sanity(run, case, {name: _Remembers.read(file, name) for name, file in files.items()}, 0)
+    same = check_sanity(run, case, {name: _Remembers(read_weights(run, 0, name), name) for name in run.weights(0)}, 0)
     assert set(same) == set(METHODS)
     for stages in same.values():
         assert [stage for stage, _ in stages] == list(STAGES)
         assert [value for _, value in stages] == pytest.approx([1.0] * len(STAGES))
-    models = {name: MapModel.read(file, name) for name, file in files.items()}
+    models = {name: MapModel(read_weights(run, 0, name), name) for name in run.weights(0)}
     last = [dict(check_sanity(run, case, models, seed)[US])["conv1"] for seed in range(100, 106)]
     alive = [value for value in last if not math.isnan(value)]
     assert len(alive) >= 3 and abs(float(np.mean(alive))) < 0.6 and max(alive) < 0.95
 
 
 def test_the_checks_map_is_that_of_the_randomised_weights(run: BegunRun) -> None:
-    model = MapModel.read(run.weights(0)["attention-us"], "attention-us")
+    model = MapModel(read_weights(run, 0, "attention-us"), "attention-us")
     (found,) = maps_of(run, ["a"])
     stages = dict(model.randomised_maps(found.image, seed=4))
     state = dict(randomised(model.state, seed=4))["layer3"]
@@ -221,11 +235,11 @@ def test_a_dead_map_is_reported_and_has_no_sanity_check(run: BegunRun) -> None:
 
 
 def test_a_dead_member_leaves_the_combined_map_without_dice(run: BegunRun) -> None:
-    case, files = run.cases[0], run.weights(0)
+    case = run.cases[0]
     state = network(11).state_dict()
     state["fc.weight"] = -state["fc.weight"].abs()
     models = {
-        ATTENTION_US: MapModel.read(files[ATTENTION_US], ATTENTION_US),
+        ATTENTION_US: MapModel(read_weights(run, 0, ATTENTION_US), ATTENTION_US),
         ATTENTION_SS: MapModel(state, ATTENTION_SS),
     }
     us, ss, ds = measure_case(run, case, models, FAST)

@@ -110,8 +110,14 @@ def test_a_fitted_methods_temperature_rests_on_answers_in_which_the_fold_had_no_
     found = dict(scaled.per_fold)
     assert found[0] == plain[0]
     assert found[1] == pytest.approx(plain[1] / 2, rel=1e-6)
-    assert found[2] == 1
+    assert math.isnan(found[2])
     assert scaled.for_test == cross_fitted_temperature(p, covid, list(folds)).for_test
+
+
+def test_what_two_folds_leave_no_temperature_for_has_none() -> None:
+    p, covid, folds = np.array([0.2, 0.7, 0.4, 0.9]), np.array([False, True, False, True]), [0, 0, 1, 1]
+    scaled = cross_fitted_temperature(p, covid, folds, np.full((2, 4), np.nan))
+    assert np.isnan(scaled.probabilities).all() and all(math.isnan(t) for _, t in scaled.per_fold)
 
 
 def test_a_temperature_of_single_models_is_right_for_each_of_them_and_not_for_their_mean() -> None:

@@ -15,7 +15,7 @@ from DualSamplingCOVIDLib.evaluation.comparisons import PLANNED, Comparison, com
 from DualSamplingCOVIDLib.evaluation.methods import DUAL, CaseSet, case_sets
 from DualSamplingCOVIDLib.evaluation.metrics import auc
 from DualSamplingCOVIDLib.evaluation.statistics import clustered_delong, delong, holm, mcnemar, paired_t_test
-from DualSamplingCOVIDLib.evaluation.tables import resample
+from DualSamplingCOVIDLib.evaluation.tables import few_patients, resample, rows
 from DualSamplingCOVIDLib.run_folder import ATTENTION_US, BASELINE_US, read_run
 
 
@@ -55,6 +55,23 @@ def test_a_difference_is_that_of_the_figures_with_an_interval_by_patient(
     expected = patient_bootstrap(difference, both, a_set.is_covid, a_set.patients, 300)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.n == len(first) and found.patients == 36
+
+
+def test_where_one_patient_is_a_class_no_interval_claims_to_know_what_both_classes_make(a_set: CaseSet) -> None:
+    """The draws without that patient have no AUC, and the others never vary it."""
+    kept = np.array([not case.is_covid or case.patient_id == "p000" for case in a_set.cases])
+    cases = tuple(case for case, is_kept in zip(a_set.cases, kept, strict=True) if is_kept)
+    lone = CaseSet(a_set.name, cases, {name: p[:, kept] for name, p in a_set.probabilities.items()})
+    assert 0 < lone.is_covid.sum() < len(cases)
+    groups = resample(lone, 200, 0)
+    for row in rows(groups):
+        assert math.isnan(row.auc.low) and math.isnan(row.f1.high)
+    whole = next(row for row in rows(groups) if row.group == "all" and row.method == BASELINE_US)
+    assert not math.isnan(whole.auc.value) and not math.isnan(whole.specificity.low)
+    by_metric = {one.metric: one for one in compare(groups, permutations=20) if one.group == "all"}
+    assert math.isnan(by_metric["auc"].low) and not math.isnan(by_metric["accuracy"].low)
+    (note,) = few_patients(groups)
+    assert "1 with COVID-19 (validation)" in note and few_patients(resample(a_set, 10, 0)[:1]) == ()
 
 
 def test_p_values_are_adjusted_within_a_figure_and_set(compared: tuple[Comparison, ...]) -> None:

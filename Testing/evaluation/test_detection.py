@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,16 @@ def test_named_is_table_2_and_found_is_what_analyze_answers(tmp_path: Path) -> N
         assert one.found.value == pytest.approx(answers.count(label) / len(cases))
 
 
-def test_without_a_limit_nothing_is_missed(tmp_path: Path) -> None:
+def test_without_a_limit_nothing_is_missed_but_what_has_no_infection_at_all(tmp_path: Path) -> None:
     run = read_run(_run(tmp_path / "run"))
-    for one in detections(evaluate(run, 20, 10).sets, 0.0, 20, 0):
+    sets = evaluate(run, 20, 10).sets
+    for one in detections(sets, 0.0, 20, 0):
         assert one.below == 0 and one.found == one.named
+    empty = [
+        dataclasses.replace(cases, cases=tuple(dataclasses.replace(case, ratio=0.0) for case in cases.cases))
+        for cases in sets
+    ]
+    for one in detections(empty, 0.0, 20, 0):
+        assert one.below == one.n > 0 and one.found.value == 0
+    answer = decide(0.9, 0.9, 0.0, dataclasses.replace(run.segmenter, detection_limit=0.0)).answer
+    assert answer == "no pneumonia found"

@@ -101,7 +101,7 @@ def _row(number: int) -> list[Any]:
 def _write_model(folder: Path, fold: int, model: str) -> None:
     folder.mkdir(parents=True)
     torch.manual_seed(fold)
-    weights.write(folder / "weights.safetensors", ResNet34(WIDTH).state_dict())
+    digest = weights.write(folder / "weights.safetensors", ResNet34(WIDTH).state_dict())
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(PREDICTION_COLUMNS)
@@ -111,7 +111,7 @@ def _write_model(folder: Path, fold: int, model: str) -> None:
                 logit = ss if model == "attention-ss" else us
                 where = "test" if _fold(number) is None else "validation"
                 writer.writerow([name(number), where, logit, 1 / (1 + math.exp(-logit))])
-    write_json(folder / "result.json", {})
+    write_json(folder / "result.json", {"sha256": digest})
 
 
 class Reader(Study):

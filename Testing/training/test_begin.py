@@ -216,6 +216,27 @@ def test_a_run_keeps_the_networks_that_find_its_masks(a_cohort: Path, tmp_path: 
     assert trained.load(kept).fine == taught.fine
 
 
+def test_given_lungs_leave_cut_offs_and_limit_to_who_finds_the_infection(
+    a_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where only some cases have them, and of normal cases that have none."""
+    cohort = Path(shutil.copytree(a_cohort, tmp_path / "cohort"))
+    with (cohort / "cohort.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for number, row in enumerate(rows):
+        row["infection"] = ""
+        row["lungs"] = row["lungs"] if number % 4 else ""  # half of one class lacks them
+    rows.append({**rows[0], "case_id": "healthy", "patient_id": "healthy", "label": "normal", "split": "train"})
+    with (cohort / "cohort.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert _cross_validate(cohort, tmp_path / "run", "--fold", "0", "--segmenter", "threshold") == 0
+    about = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert about["segmenter"]["name"] == "threshold"
+    assert "1 of 1 normal cases have masks of threshold" in capsys.readouterr().err
+
+
 def test_networks_that_nobody_asked_are_not_kept(a_cohort: Path, tmp_path: Path) -> None:
     taught = a_folder(tmp_path / "taught")
     options = ("--fold", "0", "--segmenter", f"vbnet:{taught.folder}")

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import torch
 
 from DualSamplingCOVIDLib import weights
 from DualSamplingCOVIDLib.errors import InputError, ResourceError
+from DualSamplingCOVIDLib.network.device import has_bfloat16
 from DualSamplingCOVIDLib.run_folder import RunProgress, read_json
 from DualSamplingCOVIDLib.training import recorded
 from DualSamplingCOVIDLib.training.cross_validation import train_models
@@ -58,6 +60,9 @@ def test_every_model_of_every_fold_leaves_what_the_run_folder_promises(undisturb
         assert result["best"] == max(epochs, key=lambda epoch: (epoch["validation_auc"], -epoch["validation_loss"]))
         weights.check_hash(folder / "weights.safetensors", result["sha256"])
         assert (result["device"], result["threads"]) == ("CPU", 1) and result["software"]["torch"] == torch.__version__
+        assert (result["arithmetic"], result["begun_with"]) == ("bfloat16" if has_bfloat16(CPU) else "float32", {})
+        scalars = [path.name for path in folder.glob("events.out.tfevents.*")]
+        assert scalars and all(re.fullmatch(r"events\.out\.tfevents\.\d+\.0", name) for name in scalars)
         assert result["settings"]["sampling"] == model[-2:].upper() and result["seconds"] >= 0
         assert (result["size_balanced_groups"] is None) == model.endswith("us")
 
@@ -201,7 +206,8 @@ def test_a_sitting_with_other_threads_is_warned_of_and_one_with_the_same_is_not(
 
     folder = tmp_path / "run"
     checkpoint = _interrupted(folder)
-    assert torch.load(checkpoint, weights_only=True)["sitting"] == {"threads": 1, "compile": 0}
+    sitting = torch.load(checkpoint, weights_only=True)["sitting"]
+    assert (sitting["threads"], sitting["compile"], sitting["device"]) == (1, 0, "CPU")
     said: dict[int, list[str]] = {1: [], 2: []}
 
     def interrupt(stage: str, fraction: float) -> None:
@@ -218,9 +224,23 @@ def test_a_sitting_with_other_threads_is_warned_of_and_one_with_the_same_is_not(
             train_models(run, [0], CPU, progress=interrupt, say=partial(say, threads))
     assert said[1] == []
     assert said[2] == [
-        "warning: model 1 of 2: fold 0 baseline-us was begun with threads 1, not 2: its numbers may differ in the last "
-        "digits from an undisturbed run's"
+        "warning: model 1 of 2: fold 0 baseline-us was begun with threads 1, not 2: its numbers may differ from an "
+        "undisturbed run's"
     ]
+
+
+def test_a_sitting_on_another_device_or_in_other_arithmetic_is_warned_of_and_kept(tmp_path: Path) -> None:
+    from DualSamplingCOVIDLib.training.run import load_run
+
+    folder = tmp_path / "run"
+    checkpoint = _interrupted(folder)
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({**state, "sitting": {**state["sitting"], "device": "NVIDIA H100", "arithmetic": "float16"}}, checkpoint)
+    said: list[str] = []
+    train_models(load_run(folder), [0], CPU, say=said.append)
+    assert len(said) == 1 and "was begun with device NVIDIA H100, not CPU and arithmetic float16, not" in said[0]
+    result = read_json(folder / "folds" / "0" / "baseline-us" / "result.json")
+    assert result["begun_with"] == {"device": "NVIDIA H100", "arithmetic": "float16"} and result["device"] == "CPU"
 
 
 def _cut_short(path: Path) -> None:

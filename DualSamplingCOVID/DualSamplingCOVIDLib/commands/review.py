@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__, diagnosis_folder, ensemble, preprocessing, weights
+from .. import __version__, diagnosis_folder, ensemble, preprocessing
 from ..bundle import Member
 from ..ct import check_lungs, read_ct
 from ..diagnosis import BundleCard, Decision, Diagnosis, Finding, MemberResult, Segmentation
@@ -19,9 +19,19 @@ from ..errors import InputError
 from ..evaluation.cases import JudgedCase, judge_run
 from ..evaluation.methods import finished_folds
 from ..progress import Progress, silent
-from ..run_folder import ATTENTION_SS, ATTENTION_US, CONFIG, SAMPLING_AND_KIND, SEGMENTER, WEIGHTS, Run, read_run
+from ..run_folder import (
+    ATTENTION_SS,
+    ATTENTION_US,
+    CONFIG,
+    SAMPLING_AND_KIND,
+    SEGMENTER,
+    WEIGHTS,
+    Run,
+    read_run,
+    read_weights,
+)
 from ..segmentation import kept
-from . import output, reporter
+from . import output, parts, reporter
 
 if TYPE_CHECKING:
     from ..training.config import Config
@@ -45,6 +55,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> None:
     """Make the maps and write them."""
     output.check(options.output, options.overwrite, (diagnosis_folder.REPORT,), options.run_folder)
+    if options.overwrite and (options.output / parts.RECORD).exists():
+        raise InputError(
+            f"{options.output}: written by analyze or report; --overwrite replaces only what this command wrote"
+        )
     options.progress("reading the run", 0.0)
     found = diagnose(read_run(options.run_folder), options.case, options.device, options.progress)
     options.progress("writing the results", 0.0)
@@ -61,7 +75,7 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
 
     Raises:
         InputError: the run has no such case with finished models, or its CT or masks cannot be used.
-        BundleError: weights cannot be read.
+        BundleError: weights cannot be read, or are not those that the run left.
         ResourceError: memory ran out.
     """
     from .. import analysis
@@ -91,9 +105,9 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
     folds = finished_folds(run) if case.fold is None else (case.fold,)
     members = _members(config, folds)
     answers = []
-    for number, (member, file) in enumerate(members):
+    for number, (member, fold, model) in enumerate(members):
         progress("asking the networks", number / len(members))
-        answers.append(analysis.ask(member, weights.read(run.folder / file), prepared, device))
+        answers.append(analysis.ask(member, read_weights(run, fold, model), prepared, device))
     decision = _decision(run, judged)
     decision = dataclasses.replace(decision, folds=analysis.fold_answers(answers, decision.weight))
     attention, opposite = analysis.combined_maps(answers, decision.weight)
@@ -110,8 +124,8 @@ def diagnose(run: Run, case_id: str, device: str = "auto", progress: Progress = 
     )
 
 
-def _members(config: "Config", folds: tuple[int, ...]) -> list[tuple[Member, str]]:
-    """Return the folds' networks with their weights' places in the run folder."""
+def _members(config: "Config", folds: tuple[int, ...]) -> list[tuple[Member, int, str]]:
+    """Return the folds' networks, each with its fold and what the run calls it."""
     return [
         (
             Member(
@@ -123,7 +137,8 @@ def _members(config: "Config", folds: tuple[int, ...]) -> list[tuple[Member, str
                 WEIGHTS,
                 "",
             ),
-            f"folds/{fold}/{name}/{WEIGHTS}",
+            fold,
+            name,
         )
         for fold in folds
         for name, (sampling, kind) in SAMPLING_AND_KIND.items()

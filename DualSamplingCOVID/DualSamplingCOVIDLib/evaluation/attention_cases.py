@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .. import ensemble
 from ..errors import InputError
-from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, BegunRun, RunCase
+from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, BegunRun, RunCase, read_weights
 from ..run_folder.volume import read_volume
 from .attention_networks import MapModel, SeenMap
 from .attention_quality import Probability, Volume
@@ -43,9 +43,10 @@ def read_models(run: BegunRun, fold: int, device: str = "cpu") -> dict[str, MapM
     """Read one fold's finished models.
 
     Raises:
-        BundleError: weights cannot be read.
+        InputError: a result.json cannot be read.
+        BundleError: weights cannot be read, or are not those that the run left.
     """
-    return {name: MapModel.read(file, name, device) for name, file in run.weights(fold).items()}
+    return {name: MapModel(read_weights(run, fold, name), name, device) for name in run.weights(fold)}
 
 
 def maps_of(run: BegunRun, case_ids: Iterable[str], device: str = "cpu") -> Iterator[CaseMaps]:

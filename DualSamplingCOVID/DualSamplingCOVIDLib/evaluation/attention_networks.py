@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .. import weights
 from ..run_folder import BASELINE_US, MODELS
 from .attention_quality import Volume
 
@@ -42,15 +40,6 @@ class MapModel:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, got {model!r}")
         self.state, self.model, self.device = dict(state), model, torch.device(device)
         self._network = fuse(_network(self.state)).to(self.device)
-
-    @classmethod
-    def read(cls, file: Path, model: str, device: str = "cpu") -> MapModel:
-        """Read a safetensors file.
-
-        Raises:
-            BundleError: it is missing or not readable.
-        """
-        return cls(weights.read(file), model, device)
 
     def map(self, image: Volume) -> SeenMap:
         """Return where the network sees evidence of COVID-19 in its input [k, j, i]."""

@@ -74,6 +74,18 @@ def patient_draws(patients: Sequence[Hashable], resamples: int = RESAMPLES, seed
     return np.array(drawn, dtype=np.int64)[:, of_case]
 
 
+def fewest_patients(is_covid: ArrayLike, patients: Sequence[Hashable]) -> int:
+    """Return how many patients the rarer class has.
+
+    Resampling cannot tell how sure a figure of both classes is where one patient alone is a class: draws with that
+    patient leave it as it is, and in the others there is no figure.
+    """
+    classes: dict[bool, set[Hashable]] = {True: set(), False: set()}
+    for patient, covid in zip(patients, np.asarray(is_covid, dtype=bool).tolist(), strict=True):
+        classes[covid].add(patient)
+    return min(map(len, classes.values()))
+
+
 def interval(estimate: float, found: ArrayLike, level: float = LEVEL) -> Interval:
     """Return the percentile interval of what the resamples gave; NaN among them are left out.
 

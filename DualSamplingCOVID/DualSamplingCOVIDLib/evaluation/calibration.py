@@ -152,7 +152,8 @@ def cross_fitted_temperature(
         is_covid: truth [case].
         folds: whose validation case each is [case], from 0.
         without: of a method that was itself fitted on other folds, what it answers [fold, case] where fold k had no
-            part in that (`methods.CaseSet`): fold k's temperature is fitted on row k. It stays 1 where that is NaN.
+            part in that (`methods.CaseSet`): fold k's temperature is fitted on row k. Where that is NaN, as with two
+            folds, there is none: temperature and scaled probabilities of the fold are NaN.
     """
     x, covid = logits_of(probabilities), np.asarray(is_covid, dtype=bool)
     scaled, per_fold = np.empty(len(x)), []
@@ -160,7 +161,7 @@ def cross_fitted_temperature(
         own = np.array([fold == name for fold in folds])
         others = x if without is None else logits_of(np.asarray(without, dtype=np.float64)[name])
         usable = bool(np.isfinite(others[~own]).all())
-        temperature = fit_temperature(others[~own], covid[~own]) if usable else 1.0
+        temperature = fit_temperature(others[~own], covid[~own]) if usable else math.nan
         scaled[own] = sigmoid(x[own] / temperature)
         per_fold.append((name, temperature))
     return Calibrated(scaled, tuple(per_fold), fit_temperature(x, covid))

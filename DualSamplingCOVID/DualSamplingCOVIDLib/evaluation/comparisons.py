@@ -11,12 +11,12 @@ import numpy as np
 
 from ..progress import Progress, silent
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US
-from .bootstrap import Floats, interval
+from .bootstrap import Floats
 from .methods import DUAL, RATIO
 from .metrics import area
 from .statistics import PERMUTATIONS, accuracy, clustered_delong, delong, holm, mcnemar, midranks, paired_t_test
 from .statistics import permutation_test as permuted
-from .tables import ALL, METRICS, Resampled
+from .tables import ALL, METRICS, Resampled, bounds_of
 
 PLANNED = (
     (BASELINE_US, ATTENTION_US, ALL),
@@ -89,7 +89,8 @@ def _comparison(first: str, second: str, metric: str, group: Resampled, permutat
     values, statistic = (list(map(midranks, models)), area) if metric == "auc" else (models, accuracy)
     test = permuted(statistic, values[0], values[1], covid, patients, permutations, seed)
     column = METRICS.index(metric)
-    bounds = interval(test.difference, group.figures[second][:, column] - group.figures[first][:, column])
+    differences = group.figures[second][:, column] - group.figures[first][:, column]
+    bounds = bounds_of(metric, test.difference, differences, cases)
     single, is_auc = len(set(patients)) == len(patients), metric == "auc"
     return Comparison(
         first=first,

@@ -1,7 +1,7 @@
 """What the tables ask of every case, and what `analyze` answers: below the detection limit it names no disease.
 
 A table counts each case's decision at threshold 0.5. `analyze` gives one only where the infection ratio reaches the
-segmenter's detection limit; below it the answer is "no pneumonia found", which misses COVID-19 and CAP alike.
+segmenter's detection limit and is not 0; else the answer is "no pneumonia found", which misses COVID-19 and CAP alike.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..diagnosis import CAP, COVID, THRESHOLD
+from ..ensemble import is_found
 from .bootstrap import Floats, interval, patient_draws
 from .methods import DECISION, CaseSet
 from .tables import Estimate
@@ -50,7 +51,7 @@ def detections(sets: Sequence[CaseSet], limit: float, resamples: int, seed: int)
     for cases in sets:
         draws = patient_draws(cases.patients, resamples, seed)
         for label, own in ((COVID, cases.is_covid), (CAP, ~cases.is_covid)):
-            below = cases.ratios < limit
+            below = np.array([not is_found(ratio, limit) for ratio in cases.ratios], dtype=bool)
             rightly = (cases.probabilities[DECISION] >= THRESHOLD) == cases.is_covid
             found.append(
                 Detection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,9 +27,10 @@ from .tables import Row
 class Calibration:
     """How far one method's probabilities can be taken at their word, before and after temperature scaling.
 
-    On the validation set the temperature is cross-fitted (`temperature` is the mean over the folds). On the test set it
-    is that of all folds, fitted on answers of single models, so each fold model's probabilities are scaled by it and
-    averaged after. `bins` have equal width.
+    On the validation set the temperature is cross-fitted (`temperature` is the mean over the folds). Two folds are too
+    few for that of a method that was itself fitted: it and what it scales are NaN, and there are no scaled bins. On the
+    test set it is that of all folds, fitted on answers of single models, so each fold model's probabilities are scaled
+    by it and averaged after. `bins` have equal width.
     """
 
     method: str
@@ -150,7 +152,7 @@ def evaluate(
         calibration=_calibrations(validation, test, resamples, seed),
         uncertainty=_uncertainty(test),
         judged=tuple(one for cases in sets for one in judge(cases)),
-        notes=run.notes + notes,
+        notes=run.notes + notes + tables.few_patients(groups),
         attention_quality=tuple(attention_quality),
     )
 
@@ -176,7 +178,9 @@ def _calibration(
     covid = cases.is_covid
     bins = calibration.reliability(p, covid, draws=draws)
     mass = calibration.reliability(p, covid, calibration.EQUAL_MASS)
-    scaled_bins = calibration.reliability(scaled, covid, draws=draws)
+    is_scaled = not np.isnan(scaled).any()
+    scaled_bins = calibration.reliability(scaled, covid, draws=draws) if is_scaled else ()
+    scaled_mass = calibration.reliability(scaled, covid, calibration.EQUAL_MASS) if is_scaled else ()
     return Calibration(
         method=method,
         set=cases.name,
@@ -188,10 +192,8 @@ def _calibration(
         bins_equal_mass=mass,
         temperature=temperature,
         scaled_error_equal_width=calibration.calibration_error(scaled_bins),
-        scaled_error_equal_mass=calibration.calibration_error(
-            calibration.reliability(scaled, covid, calibration.EQUAL_MASS)
-        ),
-        scaled_brier=calibration.brier(scaled, covid).score,
+        scaled_error_equal_mass=calibration.calibration_error(scaled_mass),
+        scaled_brier=calibration.brier(scaled, covid).score if is_scaled else math.nan,
         scaled_bins=scaled_bins,
     )
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..diagnosis import STRATA
+from ..diagnosis import CAP, COVID, STRATA
 from ..run_folder import VALIDATION
-from .bootstrap import Floats, interval, patient_draws, weighted_figures
+from .bootstrap import Floats, Interval, fewest_patients, interval, patient_draws, weighted_figures
 from .methods import CaseSet
 from .metrics import scores
 
 ALL = "all"
 GROUPS = (ALL, *STRATA)
 METRICS = ("auc", "accuracy", "sensitivity", "specificity", "f1")
+OF_BOTH_CLASSES = ("auc", "f1")
+ENOUGH_PATIENTS = 10
+"""Of 5 patients in a class (30 in the other) the bootstrap's 95 % interval of an AUC of 0.76 held it in 91 %."""
 TITLES = {"auc": "AUC", "accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity",
           "f1": "F1-score"}  # fmt: skip
 
@@ -100,7 +104,7 @@ def _row(method: str, group: Resampled) -> Row:
     estimates = {}
     for column, metric in enumerate(METRICS):
         value = float(models[:, column].mean())
-        bounds = interval(value, group.figures[method][:, column])
+        bounds = bounds_of(metric, value, group.figures[method][:, column], cases)
         if cases.name == VALIDATION:
             known = [fold[column] for fold in by_fold if not math.isnan(fold[column])]
             more = {"fold_mean": float(np.mean(known)) if known else math.nan, "folds": len(known)}
@@ -110,6 +114,26 @@ def _row(method: str, group: Resampled) -> Row:
         n = counts.get(metric, len(cases.cases))
         estimates[metric] = Estimate(value, bounds.low, bounds.high, n, **more)  # type: ignore[arg-type]
     return Row(method, cases.name, group.group, covid, cap, len(set(cases.patients)), **estimates)
+
+
+def few_patients(groups: Sequence[Resampled]) -> tuple[str, ...]:
+    """Return one sentence on all groups in which a class has so few patients that intervals come out too narrow."""
+    found = []
+    for group in groups:
+        cases = group.cases
+        for label, own in ((COVID, cases.is_covid), (CAP, ~cases.is_covid)):
+            patients = len({patient for patient, one in zip(cases.patients, own, strict=True) if one})
+            if 0 < patients < ENOUGH_PATIENTS:
+                where = cases.name if group.group == ALL else f"{cases.name}, {group.group} infections"
+                found.append(f"{patients} with {label} ({where})")
+    return (f"Intervals of so few patients are too narrow: {'; '.join(found)}.",) if found else ()
+
+
+def bounds_of(metric: str, value: float, resampled: Floats, cases: CaseSet) -> Interval:
+    """Return the interval of one of `METRICS`; NaN of what needs both classes where one of them is a single patient."""
+    if metric in OF_BOTH_CLASSES and fewest_patients(cases.is_covid, cases.patients) < 2:
+        return Interval(value, math.nan, math.nan, 0)
+    return interval(value, resampled)
 
 
 def _by_fold(method: str, cases: CaseSet) -> list[tuple[float, ...]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..diagnosis import THRESHOLD
 from ..evaluation import roc
-from ..evaluation.bootstrap import patient_draws
+from ..evaluation.bootstrap import fewest_patients, patient_draws
 from ..evaluation.calibration import spread
 from ..evaluation.evaluate import Calibration, Evaluation
 from ..evaluation.methods import DECISION, DUAL, PAPER_METHODS, RATIO, TITLES, CaseSet
@@ -130,7 +130,10 @@ def _draw_roc(panel: Axes, cases: CaseSet, model: int | None, evaluation: Evalua
         for method in (RATIO, *PAPER_METHODS)
     }
     panel.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.8)
-    found = roc.band(answers[DUAL], covid, patient_draws(cases.patients, evaluation.resamples, evaluation.seed))
+    draws = patient_draws(cases.patients, evaluation.resamples, evaluation.seed)
+    if fewest_patients(covid, cases.patients) < 2:
+        draws = draws[:0]
+    found = roc.band(answers[DUAL], covid, draws)
     panel.fill_between(found.false_alarms, found.low, found.high, step="post", color=_RED, alpha=0.15, linewidth=0)
     for method, p in answers.items():
         color, style = LINES[method]
@@ -234,7 +237,8 @@ def _draw_reliability(panel: Axes, one: Calibration, method: str) -> None:
     panel.set_xticks([0, 0.5, 1], [])
     panel.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     panel.tick_params(labelsize=8.5)
-    words = f"ECE {one.error_equal_width:.3f}, scaled {one.scaled_error_equal_width:.3f}\nBrier {one.brier.score:.3f}"
+    scaled = f", scaled {one.scaled_error_equal_width:.3f}" if one.scaled_bins else ""
+    words = f"ECE {one.error_equal_width:.3f}{scaled}\nBrier {one.brier.score:.3f}"
     panel.set_title(f"{TITLES[method]}\n{words}", fontsize=9)
 
 

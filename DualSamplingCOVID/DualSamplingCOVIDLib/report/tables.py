@@ -61,10 +61,11 @@ def table_2(evaluation: Evaluation) -> Sheet:
     note = (
         "TV set: the validation folds pooled, with the mean over the single folds beside it. Test set: mean ± "
         "standard deviation (ddof 1) over the fold models. In brackets: 95 % interval by patient-clustered "
-        "bootstrap; none where no resample changes the figure, since it would claim certainty. n: cases that the "
-        "figure rests on. Threshold 0.5, positive is COVID-19, F1 is the mean over both classes. Each network's "
-        "best epoch was chosen on its validation fold, so the TV set's figures are optimistic, and the cut-offs of "
-        "the infection ratio were fitted on the ratios of all folds. The infection ratio alone (a logistic "
+        "bootstrap; none where no resample changes the figure, and of AUC and F1 none where one patient is a class, "
+        "since it would claim certainty. n: cases that the figure rests on. Threshold 0.5, positive is COVID-19, F1 "
+        "is the mean over both classes. Each network's best epoch was chosen on its validation fold, so the TV set's "
+        "figures are optimistic, and the cut-offs of the infection ratio were fitted on the ratios of all folds. The "
+        "infection ratio alone (a logistic "
         "regression on its logarithm, cross-fitted) is what the others must beat."
     )
     if evaluation.independent_test is not None:
@@ -180,7 +181,7 @@ def calibration(evaluation: Evaluation) -> Sheet:
             _number(one.error_equal_width),
             _number(one.error_equal_mass),
             *(_number(part) for part in vars(one.brier).values()),
-            f"{one.temperature:.2f}",
+            NOTHING if math.isnan(one.temperature) else f"{one.temperature:.2f}",
             _number(one.scaled_error_equal_width),
             _number(one.scaled_error_equal_mass),
             _number(one.scaled_brier),
@@ -189,8 +190,9 @@ def calibration(evaluation: Evaluation) -> Sheet:
     note = (
         "ECE: expected calibration error over ten bins. Brier = reliability − resolution + uncertainty + within bins "
         "of equal width. Temperature: cross-fitted on the TV set (the mean over the folds is shown); on the test set "
-        "that of all folds, which scales each fold model's probability before their mean is taken. Averaging softens "
-        "probabilities by itself, scaled ones as well: of the mean the temperature is not the best one."
+        "that of all folds, which scales each fold model's probability before their mean is taken. With two folds "
+        "none is cross-fitted of what was itself fitted. Averaging softens probabilities by itself, scaled ones as "
+        "well: of the mean the temperature is not the best one."
     )
     return Sheet("calibration", "Calibration errors and Brier scores", head, tuple(rows), note)
 
@@ -356,4 +358,4 @@ def _p(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.4f}".removesuffix("0")
+    return f"{value:.4f}".removesuffix("0") if value >= 0.001 else f"{value:.2g}"

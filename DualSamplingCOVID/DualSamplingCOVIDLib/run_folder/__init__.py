@@ -36,7 +36,7 @@ from .layout import (
     read_json,
 )
 from .progress import ModelProgress, Plan, RunProgress, read_plan
-from .reading import read_begun, read_run
+from .reading import read_begun, read_run, read_weights
 
 __all__ = [
     "ATTENTION_SS",
@@ -75,4 +75,5 @@ __all__ = [
     "read_json",
     "read_plan",
     "read_run",
+    "read_weights",
 ]

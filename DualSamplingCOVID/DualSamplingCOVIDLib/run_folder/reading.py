@@ -6,10 +6,11 @@ import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .. import weights
 from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
-from ..errors import InputError
+from ..errors import BundleError, InputError
 from .layout import (
     CASE_COLUMNS,
     CASES,
@@ -17,9 +18,11 @@ from .layout import (
     MODELS,
     PREDICTION_COLUMNS,
     PREDICTIONS,
+    RESULT,
     RUN,
     SCHEMA,
     TEST,
+    WEIGHTS,
     BegunRun,
     FoldModel,
     Run,
@@ -27,6 +30,9 @@ from .layout import (
     is_finished,
     read_json,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CLOSE = 1e-6
 _SHOWN = 12
@@ -42,6 +48,21 @@ def read_begun(folder: Path) -> BegunRun:
     cases, problems = _cases(folder, card["folds"], card["segmenter"].cut_offs)
     _refuse(folder, problems)
     return BegunRun(folder=folder, cases=tuple(cases), **card)
+
+
+def read_weights(run: BegunRun, fold: int, model: str) -> dict[str, Tensor]:
+    """Read the weights of a finished model.
+
+    Raises:
+        InputError: its result.json cannot be read.
+        BundleError: the weights are not those that result.json speaks of.
+    """
+    place = run.model_folder(fold, model)
+    try:
+        weights.check_hash(place / WEIGHTS, str(read_json(place / RESULT).get("sha256")))
+    except BundleError:
+        raise BundleError(f"{place / WEIGHTS}: missing, or not the weights that {RESULT} speaks of") from None
+    return weights.read(place / WEIGHTS)
 
 
 def read_run(folder: Path) -> Run:

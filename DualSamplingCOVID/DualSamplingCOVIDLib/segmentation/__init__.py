@@ -9,7 +9,7 @@ from pathlib import Path
 from ..diagnosis import SegmenterCard
 from ..errors import InputError
 from . import trained
-from .given import WITH_GIVEN_LUNGS, GivenMasks
+from .given import GivenMasks, finder
 from .lungmask import Lungmask
 from .monai import MonaiBundle
 from .networks import LabelNetwork, NetworkSegmenter
@@ -22,11 +22,11 @@ from .vbnet import VBNetSegmenter, shipped
 __all__ = [
     "CHOICES",
     "DEFAULT",
-    "WITH_GIVEN_LUNGS",
     "GivenMasks",
     "Segmenter",
     "ThresholdSegmenter",
     "VBNetSegmenter",
+    "finder",
     "folder_of",
     "found_anywhere",
     "is_network",

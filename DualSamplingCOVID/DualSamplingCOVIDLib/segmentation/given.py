@@ -19,6 +19,14 @@ APART = 1 / 3
 WITH_GIVEN_LUNGS = " with given lungs"
 
 
+def finder(card: SegmenterCard) -> tuple[str, str]:
+    """Return name and version of who finds the infection, to which cut-offs and limit belong (section 6 of the method).
+
+    Given lungs change nothing of that.
+    """
+    return card.name.removesuffix(WITH_GIVEN_LUNGS), card.version
+
+
 class GivenMasks:
     """Another segmenter whose lungs, infection or both are replaced by given masks (nonzero = inside).
 

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
 from ..progress import Progress, Say, silent, unsaid
 from ..run_folder import CONFIG, RUN, SCHEMA, SEGMENTER, TEST, read_begun
-from ..segmentation import keep, kept, segmenter
+from ..segmentation import finder, keep, kept, segmenter
 from ..storage import remove_abandoned, sha256, write_text
 from .config import Config, read_config
 from .folds import check_patients, make_folds
@@ -171,22 +171,18 @@ def _card(
     cut_offs: CutOffs,
     say: Say,
 ) -> tuple[SegmenterCard, int]:
-    """Return the card of whose masks the run learned from, with cut-offs (and, of normal lungs, the limit) refitted.
+    """Return the card of who found the infection that the run learned from, cut-offs (of normals, the limit) refitted.
 
     The number is that of the normal cases that the limit was refitted on: those with masks of the same segmenter, 0
     where they are fewer than `LEAST_NORMALS` and its own limit stands.
     """
-    cards = {(c.segmenter.name, c.segmenter.version): c.segmenter for c in learning if c.segmenter is not None}
+    cards = {finder(c.segmenter): c.segmenter for c in learning if c.segmenter is not None}
     back_end = segmenter(config.segmenter).card
     card = next(iter(cards.values()), back_end)
+    card = replace(card, name=finder(card)[0], cut_offs=cut_offs)
     if len(cards) > 1:
-        card = replace(back_end, name=" and ".join(sorted(name for name, _ in cards)))
-    card = replace(card, cut_offs=cut_offs)
-    ratios = [
-        case.ratio
-        for case in normals
-        if case.segmenter is not None and (case.segmenter.name, case.segmenter.version) == (card.name, card.version)
-    ]
+        card = replace(back_end, name=" and ".join(sorted(name for name, _ in cards)), cut_offs=cut_offs)
+    ratios = [case.ratio for case in normals if case.segmenter is not None and finder(case.segmenter) == finder(card)]
     whose = f"{len(ratios)} of {len(normals)} normal cases have masks of {card.name} {card.version}"
     if len(ratios) < LEAST_NORMALS:
         if normals:

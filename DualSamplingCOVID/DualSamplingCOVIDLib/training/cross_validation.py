@@ -171,9 +171,11 @@ def _finish(trainer: RecordedTrainer, fitted: Fitted, folder: Path, sets: dict[s
             "sha256": digest[0],
             "settings": asdict(settings),
             "threads": trainer.sitting["threads"],
+            "arithmetic": trainer.sitting["arithmetic"],
+            "begun_with": trainer.begun_with,
             "cases": {"training": len(trainer.training), **{name: len(cases) for name, cases in sets.items()}},
             "size_balanced_groups": asdict(balance) if balance else None,
-            "device": torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "CPU",
+            "device": trainer.sitting["device"],
             "software": dict(software()),
         },
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import __version__, bundle
 from ..bundle import Bundle, Member, load_bundle, save_bundle
 from ..diagnosis import CAP, COVID, NO_PNEUMONIA, STRATA, BundleCard
+from ..ensemble import is_found
 from ..errors import InputError
 from ..evaluation.record import Figure, Record, read_record
 from ..evaluation.tables import TITLES
@@ -26,9 +27,10 @@ from ..run_folder import (
     VALIDATION,
     RunCase,
     read_json,
+    read_weights,
 )
-from ..segmentation import trained
-from .run import TrainingRun, load_run, read_weights
+from ..segmentation import finder, trained
+from .run import TrainingRun, load_run
 
 NEEDED = (ATTENTION_US, ATTENTION_SS)
 _SETS = {VALIDATION: "validation folds", TEST: "test set"}
@@ -228,9 +230,12 @@ def _learned_from(run: TrainingRun, folds: Sequence[int]) -> str:
     n = _count(cases)
     sites = sorted({case.site for case in cases if case.site})
     where = f" of {len(sites)} sites" if sites else ""
-    which = f"in {run.folds} folds" if len(folds) == run.folds else f"in {_named(folds)} of {run.folds}"
-    if len(folds) == 1:
+    if len(folds) == run.folds:
+        which = f"in {run.folds} folds"
+    elif len(folds) == 1:
         which = f"outside fold {folds[0]} of {run.folds}"
+    else:
+        which = f"by the networks of {_named(folds)} of {run.folds}"
     return f"{n[COVID]} CTs with COVID-19 and {n[CAP]} with CAP, of {n['patients']} patients{where}, {which}"
 
 
@@ -244,14 +249,14 @@ def _carried(run: TrainingRun) -> Path | None:
     if not folder.is_dir():
         return None
     card = trained.load(folder).card
-    return folder if (card.name, card.version) == (run.segmenter.name, run.segmenter.version) else None
+    return folder if finder(card) == finder(run.segmenter) else None
 
 
 def _below(run: TrainingRun) -> str:
     """Say how many of the run's cases lie below the detection limit."""
     limit, found = run.segmenter.detection_limit, []
     for name, cases in ((VALIDATION, run.validation), (TEST, run.test)):
-        below = Counter(case.label for case in cases if case.ratio < limit)
+        below = Counter(case.label for case in cases if not is_found(case.ratio, limit))
         every = Counter(case.label for case in cases)
         if cases:
             found.append(

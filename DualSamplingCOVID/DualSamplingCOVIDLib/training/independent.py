@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..network.resnet import ResNet34
 from ..parallel import spread
 from ..progress import Progress, Say, silent, unsaid
-from ..run_folder import SEGMENTER, TEST, FoldModel, Run, RunCase
+from ..run_folder import SEGMENTER, TEST, FoldModel, Run, RunCase, read_weights
 from ..segmentation import kept
 from ..storage import sha256
 from .config import Config
@@ -23,7 +23,7 @@ from .fit import predict
 from .memory import gpu_memory_named
 from .prepared import PreparedCase, PreparedDataset, noted_content, prepare_cohort, read_content, same_ct_notes
 from .provenance import mask_notes, segmenter_notes
-from .run import as_run_case, load_run, read_weights
+from .run import as_run_case, load_run
 
 
 def with_test_cohort(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..cohort import Case
 from ..diagnosis import CAP, COVID, SegmenterCard
 from ..errors import InputError
 from ..run_folder import TEST
-from ..segmentation import WITH_GIVEN_LUNGS
+from ..segmentation import finder
 
 _GIVEN = {
     (True, True): "lungs and infection given",
@@ -58,18 +59,17 @@ def mask_notes(cases: Sequence[Case]) -> list[str]:
 def segmenter_notes(cards: Sequence[SegmenterCard], learned: SegmenterCard) -> list[str]:
     """Return a sentence where test cases have masks of another segmenter than those that a run learned from.
 
-    Whoever finds the infection counts: given lungs change nothing.
+    Whoever finds the infection counts.
 
     Args:
         cards: whose masks each test case has.
         learned: of the run; masks of several are called "one and another".
     """
-    names = {name.removesuffix(WITH_GIVEN_LUNGS) for name in learned.name.split(" and ")}
+    names = {finder(replace(learned, name=name))[0] for name in learned.name.split(" and ")}
     others = Counter(
         f"{card.name} {card.version}"
         for card in cards
-        if card.name.removesuffix(WITH_GIVEN_LUNGS) not in names
-        or (len(names) == 1 and card.version != learned.version)
+        if finder(card)[0] not in names or (len(names) == 1 and card.version != learned.version)
     )
     if not others:
         return []

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError, ResourceError, is_full
+from ..network.device import has_bfloat16
 from ..run_folder import EPOCHS, STEPS
 from ..storage import write_text, write_whole
 from .fit import Step, Trainer
@@ -28,7 +29,9 @@ class Scalars:
     def __init__(self, folder: Path, first_step: int) -> None:
         """Write into `folder`; what an interrupted run wrote from `first_step` on is taken back."""
         self._writer: Any = None
+        self._folder = folder
         if has_tensorboard():
+            _without_host(folder)
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(folder), purge_step=first_step)  # type: ignore[no-untyped-call]
@@ -43,6 +46,14 @@ class Scalars:
         """Write all that is left."""
         if self._writer is not None:
             self._writer.close()
+            _without_host(self._folder)
+
+
+def _without_host(folder: Path) -> None:
+    """Rename TensorBoard's files, whose names tell computer and process: a run folder travels. Their order stays."""
+    for number, file in enumerate(sorted(folder.glob("events.out.tfevents.*"))):
+        began = file.name.split(".")[3]
+        file.rename(folder / f"events.out.tfevents.{began}.{number}")
 
 
 def has_tensorboard() -> bool:
@@ -69,7 +80,7 @@ class RecordedTrainer(Trainer):
         self.folder, self._name = folder, name
         self.checkpoint = folder / CHECKPOINT
         self.seconds, self._since = 0.0, time.perf_counter()
-        self._before: dict[str, int] = {}
+        self._before: dict[str, int | str] = {}
         if self.checkpoint.exists():
             self.resume()
         self.scalars: Scalars | None = None
@@ -85,20 +96,32 @@ class RecordedTrainer(Trainer):
         return self._name
 
     @property
-    def sitting(self) -> dict[str, int]:
-        """What of this sitting the last digits of a CPU's numbers depend on."""
-        return {"threads": torch.get_num_threads(), "compile": int(self.settings.compile)}
+    def sitting(self) -> dict[str, int | str]:
+        """What of this sitting the numbers depend on, the last digits of a CPU's on all of it."""
+        return {
+            "threads": torch.get_num_threads(),
+            "compile": int(self.settings.compile),
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU",
+            "arithmetic": "bfloat16" if self.settings.mixed_precision and has_bfloat16(self.device) else "float32",
+            "torch": torch.__version__,
+        }
+
+    @property
+    def begun_with(self) -> dict[str, int | str]:
+        """What of the first sitting was other than it is now; a GPU's numbers are no others with other threads."""
+        now = self.sitting
+        skipped = ("threads",) if self.device.type == "cuda" and self._before.get("device") == now["device"] else ()
+        return {key: was for key, was in self._before.items() if key not in skipped and now.get(key) != was}
 
     @property
     def difference(self) -> str | None:
-        """One line where this sitting's numbers may not be those of an undisturbed run, bit by bit; else None."""
-        now = self.sitting
-        changed = [f"{key} {before}, not {now[key]}" for key, before in self._before.items() if now.get(key) != before]
-        if not changed or self.device.type != "cpu":
+        """One line where this sitting's numbers may not be those of an undisturbed run; else None."""
+        changed = [f"{key} {was}, not {self.sitting[key]}" for key, was in self.begun_with.items()]
+        if not changed:
             return None
         return (
-            f"warning: {self.name.partition(',')[0]} was begun with {' and '.join(changed)}: its numbers may differ in "
-            "the last digits from an undisturbed run's"
+            f"warning: {self.name.partition(',')[0]} was begun with {' and '.join(changed)}: its numbers may differ "
+            "from an undisturbed run's"
         )
 
     def step_ended(self, step: Step) -> None:
@@ -164,7 +187,7 @@ class RecordedTrainer(Trainer):
             if same:
                 self.restore(state)
                 self.seconds = float(state["seconds"])
-                self._before = {key: int(value) for key, value in state.get("sitting", {}).items()}
+                self._before = dict(state.get("sitting", {}))
         except Exception as error:
             raise InputError(f"{self.checkpoint}: damaged or no checkpoint ({_line(error)}); {advice}") from None
         if not same:

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from .. import weights
 from ..cohort import Case, path_cell
 from ..diagnosis import CutOffs
-from ..errors import BundleError, InputError
-from ..run_folder import CASE_COLUMNS, CASES, CONFIG, RESULT, WEIGHTS, BegunRun, RunCase, read_begun, read_json
+from ..errors import InputError
+from ..run_folder import CASE_COLUMNS, CASES, CONFIG, BegunRun, RunCase, read_begun
 from ..storage import write_text
 from .config import Config, read_config
 from .folds import fold_problem
@@ -84,21 +81,6 @@ def as_run_case(case: Case, ready: PreparedCase, fold: int | None, cut_offs: Cut
         infection=case.infection,
         prepared=ready.file,
     )
-
-
-def read_weights(run: BegunRun, fold: int, model: str) -> dict[str, Tensor]:
-    """Read the weights of a finished model.
-
-    Raises:
-        InputError: its result.json cannot be read.
-        BundleError: the weights are not those that result.json speaks of.
-    """
-    file, result = run.model_folder(fold, model) / WEIGHTS, read_json(run.model_folder(fold, model) / RESULT)
-    try:
-        weights.check_hash(file, str(result.get("sha256")))
-    except BundleError:
-        raise BundleError(f"{file}: missing, or not the weights that result.json speaks of") from None
-    return weights.read(file)
 
 
 def write_cases(folder: Path, cases: Iterable[RunCase]) -> None:
