@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from _run_folder import SPACING_XYZ, Scan, noisy_logits, scans_of, write_run
+from DualSamplingCOVIDLib.diagnosis import CutOffs
 from DualSamplingCOVIDLib.evaluation import calibration
 from DualSamplingCOVIDLib.evaluation.attention_text import TextTable
 from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
 from DualSamplingCOVIDLib.report import evaluation as report
 from DualSamplingCOVIDLib.report import failures
+from DualSamplingCOVIDLib.report.tables import stratum_titles
 from DualSamplingCOVIDLib.run_folder import read_run
 from DualSamplingCOVIDLib.run_folder.volume import write_volume
 
@@ -62,6 +64,11 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_wrote(a_report: Pat
     assert auc.low < auc.high and f'{auc.value:.3f} <span class="kept">({auc.low:.3f}–{auc.high:.3f})</span>' in page
     for words in ("Fig. 5", "0.955", "0.948", "one site", "optimistic"):
         assert words in page.split('id="errata"')[1].split("</section>")[0]
+
+
+def test_strata_are_named_by_their_cut_offs_however_small() -> None:
+    assert list(stratum_titles(CutOffs()).values()) == ["< 0.005", "0.005 – 0.030", "> 0.030"]
+    assert list(stratum_titles(CutOffs(1e-5, 4.2e-5, 0.0123)).values()) == ["< 4.2e-05", "4.2e-05 – 0.0123", "> 0.0123"]
 
 
 def test_the_record_holds_every_number_and_no_nan(a_report: Path, an_evaluation: Evaluation) -> None:
