@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from . import __version__, ensemble, preprocessing
 from .bundle import Bundle, Member
 from .ct import CT, check_lungs
-from .diagnosis import Attention, Diagnosis, Finding, FoldAnswer, FoldAnswers, MemberResult, Segmentation, SegmenterCard
+from .diagnosis import Attention, Diagnosis, Finding, FoldAnswer, FoldAnswers, MemberResult, Segmentation
 from .errors import BundleError, ResourceError
 from .evaluation.calibration import spread
 from .progress import Progress, silent
@@ -98,14 +98,10 @@ def _with_bundle_cut_offs(segmentation: Segmentation, bundle: Bundle) -> tuple[S
     return segmentation, (
         Finding(
             "other-segmenter",
-            f"the bundle learned with masks of {_named(learned)}, these are of {_named(used)}: "
+            f"the bundle learned with masks of {learned.title}, these are of {used.title}: "
             "ratios and probabilities may not be comparable",
         ),
     )
-
-
-def _named(segmenter: SegmenterCard) -> str:
-    return f"{segmenter.name} {segmenter.version}".strip()  # given masks have no version
 
 
 def _shrunk(grid: preprocessing.NetworkGrid) -> tuple[Finding, ...]:

@@ -71,6 +71,11 @@ class SegmenterCard:
     cut_offs: CutOffs
     detection_limit: float
 
+    @property
+    def title(self) -> str:
+        """Name and version; masks that a person gave have none of the latter."""
+        return f"{self.name} {self.version}".strip()
+
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not isinstance(self.version, str):
             raise ValueError(f"a segmenter has a name and a version, got {self.name!r} and {self.version!r}")

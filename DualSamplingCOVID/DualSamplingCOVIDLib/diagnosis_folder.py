@@ -67,7 +67,7 @@ def save_masks(folder: Path, segmentation: Segmentation) -> None:
     size = segmentation.infection.GetSize()
     extent = " ".join(f"0 {n - 1}" for n in size)
     made = segmentation.segmenter
-    image.SetMetaData("notice", f"{RESEARCH_USE_ONLY}. Masks by {made.name} {made.version}.")
+    image.SetMetaData("notice", f"{RESEARCH_USE_ONLY}. Masks by {made.title}.")
     image.SetMetaData("Segmentation_ContainedRepresentationNames", "Binary labelmap|")
     image.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
     image.SetMetaData("Segmentation_ReferenceImageExtentOffset", "0 0 0")

@@ -38,6 +38,8 @@ PAGE = """# The whole pipeline on phantoms
 
 {verdict}
 
+{more}
+
 {cases} phantoms with their own masks, 69 x 128 x 128 voxels, width 8, five folds of three models
 ([the settings](settings.toml)). The classes of phantoms differ by design: classification says that the software learns,
 and nothing of patients. Whether attention lies on the infection is what this run was made to see.
@@ -106,6 +108,18 @@ def verdict(evaluation: Path) -> str:
     sys.exit("the evaluation has no paired difference of the energy")
 
 
+def more(evaluation: Path) -> str:
+    """Return in a sentence how often the maps' peaks lie on the infection."""
+    quality = json.loads((evaluation / "attention" / "attention-quality.json").read_text(encoding="utf-8"))
+    shares = [
+        f"{one['method']} {100 * one['mean']:.0f} % (n = {one['n']})"
+        for one in quality["figures"]
+        if (one["measure"], one["stratum"]) == ("pointing", "all")
+    ]
+    tolerance = dict(quality["settings"])["tolerance_mm"]
+    return f"The map's peak lies in the infection or within {tolerance:g} mm of it: {', '.join(shares)}."
+
+
 def record(work: Path, spent: dict[str, float]) -> None:
     """Write README.md and its pictures."""
     evaluation = work / "evaluation"
@@ -119,6 +133,7 @@ def record(work: Path, spent: dict[str, float]) -> None:
     tables = [(evaluation / "tables" / f"{name}.md").read_text(encoding="utf-8") for name in TABLES]
     page = PAGE.format(
         verdict=verdict(evaluation),
+        more=more(evaluation),
         cases=CASES,
         commands="\n".join(shell(arguments, work) for arguments in steps(work).values()),
         cores=os.cpu_count(),

@@ -89,7 +89,7 @@ def _card(bundle: Bundle) -> str:
         f"learned from:  {bundle.card.learned_from}",
         f"intended use:  {bundle.card.intended_use}",
         f"network grid:  {bundle.grid.shape_kji} voxels (k, j, i) of {bundle.grid.spacing_xyz} mm (x, y, z)",
-        f"segmenter:     {segmenter.name} {segmenter.version}, cut-offs {cut_offs}, "
+        f"segmenter:     {segmenter.title}, cut-offs {cut_offs}, "
         f"detection limit {_plain(segmenter.detection_limit)}{carried}",
         *(
             f"member:        {m.name}: {m.kind}, {m.sampling} sampling, width {m.width}"

@@ -166,7 +166,7 @@ def _differences(
     used, learned = segmentation.segmenter, run.segmenter
     names = learned.name.split(" and ")
     if asked and (used.name not in names or (len(names) == 1 and used.version != learned.version)):
-        text = f"the masks are of {used.name} {used.version}, those of the run of {learned.name} {learned.version}"
+        text = f"the masks are of {used.title}, those of the run of {learned.title}"
         found.append(Finding("other-segmenter", text))
     ratio = segmentation.ratio
     if abs(ratio - judged.case.ratio) > SAME_RATIO * max(ratio, judged.case.ratio):

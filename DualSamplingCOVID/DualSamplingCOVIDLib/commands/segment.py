@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
         diagnosis_folder.save_masks(folder, segmentation)
         card = segmentation.segmenter
         record = {
-            "segmenter": f"{card.name} {card.version}",
+            "segmenter": card.title,
             **{name: _rounded(sides) for name, sides in diagnosis_folder.volumes(segmentation).items()},
             "infection_ratio": round(segmentation.ratio, 6),
             "stratum": card.cut_offs.stratum(segmentation.ratio),

@@ -113,7 +113,7 @@ def details(summary: Summary) -> str:
         infected += ": " + stratum.format(
             stratum=decision.stratum, small=percent(limits.small), large=percent(limits.large)
         )
-    made = _("Masks: {name} {version}").format(name=html.escape(segmenter.name), version=html.escape(segmenter.version))
+    made = _("Masks: {segmenter}").format(segmenter=html.escape(segmenter.title))
     if segmenter.detection_limit:
         made += _("; detection limit {limit}").format(limit=percent(segmenter.detection_limit))
     lines = [infected, made]

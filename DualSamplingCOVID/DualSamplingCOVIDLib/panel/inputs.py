@@ -214,9 +214,7 @@ def card(bundle: Bundle) -> str:
     lines = [
         _("<b>Learned from:</b> {source}").format(source=html.escape(bundle.card.learned_from)),
         _("<b>Use:</b> {use}").format(use=html.escape(bundle.card.intended_use)),
-        _("<b>Masks it learned with:</b> {name} {version}").format(
-            name=html.escape(bundle.segmenter.name), version=html.escape(bundle.segmenter.version)
-        ),
+        _("<b>Masks it learned with:</b> {segmenter}").format(segmenter=html.escape(bundle.segmenter.title)),
         _("<b>Networks:</b> {names}").format(names=", ".join(html.escape(member.name) for member in bundle.members)),
     ]
     return "".join(f"<p style='margin: 1px 0'>{line}</p>" for line in lines)

@@ -157,7 +157,7 @@ def column_titles(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
         infected += f", {diagnosis.decision.stratum}"
     titles = [
         ("CT", "lung window, −600 / 1500 HU"),
-        ("Lungs", f"segmenter: {segmentation.segmenter.name} {segmentation.segmenter.version}"),
+        ("Lungs", f"segmenter: {segmentation.segmenter.title}"),
         ("Infection", infected),
     ]
     for sampling, kind, title, meaning in _MAPS:

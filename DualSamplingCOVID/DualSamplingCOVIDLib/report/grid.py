@@ -136,7 +136,7 @@ def _draw_masks(panel: Axes, view: View, infection: Plane, segmentation: Segment
 
 def _write_header(figure: Figure, segmentation: Segmentation) -> None:
     card = segmentation.segmenter
-    title = shorten(f"Lungs and infection · segmenter {card.name} {card.version}", 104)
+    title = shorten(f"Lungs and infection · segmenter {card.title}", 104)
     write(figure, _EDGE, 0.36, title, size=15, weight="bold")
     write(figure, _WIDTH - _EDGE, 0.36, RESEARCH_USE_ONLY, size=13, weight="bold", color=WARNING, ha="right")
     write(figure, _EDGE, 0.70, reading(segmentation), size=12, color=QUIET)

@@ -96,7 +96,7 @@ def table_3(evaluation: Evaluation) -> Sheet:
     segmenter = evaluation.run.segmenter
     note = (
         "By infection volume / lung volume; ratios and cut-offs are those of the segmenter "
-        f"{segmenter.name} {segmenter.version}. Otherwise as Table II."
+        f"{segmenter.title}. Otherwise as Table II."
     )
     return Sheet("table3", "Table III: results by infection ratio", head, tuple(rows), note)
 

@@ -183,7 +183,7 @@ def _card(
     if len(cards) > 1:
         card = replace(back_end, name=" and ".join(sorted(name for name, _ in cards)), cut_offs=cut_offs)
     ratios = [case.ratio for case in normals if case.segmenter is not None and finder(case.segmenter) == finder(card)]
-    whose = f"{len(ratios)} of {len(normals)} normal cases have masks of {card.name} {card.version}"
+    whose = f"{len(ratios)} of {len(normals)} normal cases have masks of {card.title}"
     if len(ratios) < LEAST_NORMALS:
         if normals:
             say(

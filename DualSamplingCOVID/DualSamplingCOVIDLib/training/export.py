@@ -135,7 +135,7 @@ def model_card(
         "",
         "## Segmenter",
         "",
-        f"{segmenter.name} {segmenter.version}: cut-offs {cut_offs.minimal:.4g} / {cut_offs.small:.4g} / "
+        f"{segmenter.title}: cut-offs {cut_offs.minimal:.4g} / {cut_offs.small:.4g} / "
         f"{cut_offs.large:.4g} (refitted on the cases of all folds), detection limit {segmenter.detection_limit:.4g}. "
         f"Below it the answer is “{NO_PNEUMONIA}”, whatever the networks say: {_below(run)}.",
         *(["", f"It lies in `{bundle.SEGMENTER}/`, and `analyze` takes it."] if _carried(run) is not None else []),

@@ -67,7 +67,7 @@ def segmenter_notes(cards: Sequence[SegmenterCard], learned: SegmenterCard) -> l
     """
     names = {finder(replace(learned, name=name))[0] for name in learned.name.split(" and ")}
     others = Counter(
-        f"{card.name} {card.version}"
+        card.title
         for card in cards
         if finder(card)[0] not in names or (len(names) == 1 and card.version != learned.version)
     )
@@ -75,7 +75,7 @@ def segmenter_notes(cards: Sequence[SegmenterCard], learned: SegmenterCard) -> l
         return []
     counts = ", ".join(f"{name} in {count} of {len(cards)}" for name, count in others.items())
     return [
-        f"Test cases have other masks ({counts}) than the run learned from ({learned.name} {learned.version}): "
+        f"Test cases have other masks ({counts}) than the run learned from ({learned.title}): "
         "ratios, strata and the ensemble's weights may not be comparable."
     ]
 
