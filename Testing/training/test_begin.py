@@ -226,7 +226,10 @@ def test_given_lungs_leave_cut_offs_and_limit_to_who_finds_the_infection(
     for number, row in enumerate(rows):
         row["infection"] = ""
         row["lungs"] = row["lungs"] if number % 4 else ""  # half of one class lacks them
-    rows.append({**rows[0], "case_id": "healthy", "patient_id": "healthy", "label": "normal", "split": "train"})
+    brighter = sitk.ReadImage(str(cohort / rows[1]["image"])) + 3
+    sitk.WriteImage(brighter, str(cohort / "healthy.nii.gz"))
+    healthy = {"case_id": "healthy", "patient_id": "healthy", "label": "normal", "image": "healthy.nii.gz", "lungs": ""}
+    rows.append({**rows[1], **healthy, "split": "train"})
     with (cohort / "cohort.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()

@@ -103,7 +103,7 @@ class RecordedTrainer(Trainer):
             "compile": int(self.settings.compile),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU",
             "arithmetic": "bfloat16" if self.settings.mixed_precision and has_bfloat16(self.device) else "float32",
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
 
     @property
