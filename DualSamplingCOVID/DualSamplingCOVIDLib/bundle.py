@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import resources, weights
 from .diagnosis import BundleCard, CutOffs, SegmenterCard
@@ -36,6 +36,16 @@ SAMPLINGS = ("US", "SS")
 
 SEGMENTER = "segmenter"
 """The folder of the segmenter that a bundle carries."""
+
+
+class Owner(NamedTuple):
+    """Whose a bundle is, and under which licence: MONAI's keys for what only they can say."""
+
+    authors: str
+    license: str
+
+
+NOBODY = Owner("", "")
 
 
 @dataclass(frozen=True)
@@ -156,10 +166,11 @@ def save_bundle(
     segmenter: SegmenterCard,
     evaluation: dict[str, Any],
     carried: Path | None = None,
+    owner: Owner = NOBODY,
 ) -> Bundle:
     """Write a bundle into the new folder `folder` and return it as loaded; members' hashes are filled in here.
 
-    `carried` is the folder of a VB-Net that it takes along.
+    `carried` is the folder of a VB-Net that it takes along; who `owner` is nobody knows where it is not given.
     """
     import numpy as np
     import torch
@@ -180,13 +191,13 @@ def save_bundle(
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
         "changelog": {card.version: "first version"},
-        "authors": "The DualSamplingCOVID developers",
-        "copyright": "The DualSamplingCOVID developers",
+        "authors": owner.authors,
+        "copyright": owner.authors,
         "task": "COVID-19 against community acquired pneumonia on chest CT",
         "description": "Dual-sampling attention network (Ouyang et al., IEEE TMI 2020)",
         "intended_use": card.intended_use,
         "learned_from": card.learned_from,
-        "license": "Apache-2.0",
+        "license": owner.license,
         "network_data_format": {
             "inputs": {
                 "image": {

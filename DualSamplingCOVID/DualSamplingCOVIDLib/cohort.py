@@ -23,6 +23,9 @@ COLUMNS = (
 REQUIRED = COLUMNS[:4]
 SPLITS = ("train", "validation", "test")
 """What a split may be, or empty; "test" alone is held out by `cross-validate`."""
+PHANTOMS = "phantoms.json"
+"""A file of this name beside cohort.csv says that its cases are computer-made."""
+PHANTOM_NOTE = "All cases of the run are computer-made phantoms, of no patient."
 
 
 @dataclass(frozen=True)

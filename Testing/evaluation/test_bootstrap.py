@@ -91,3 +91,8 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     print(f"bootstrap by patient covers {covered / 2:.1f} % of 95 %, by scan {naive / 2:.1f} %")
     assert 0.90 <= covered / 200 <= 0.985
     assert naive < covered - 20
+
+
+def test_figures_that_differ_in_their_last_bit_make_no_interval() -> None:
+    found = interval(0.3, [0.1 + 0.2, 0.3, 0.3])
+    assert 0.1 + 0.2 != 0.3 and math.isnan(found.low) and math.isnan(found.high)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from _run_folder import noisy_logits, scans_of, write_run
+from _run_folder import Scan, noisy_logits, scans_of, write_run
 from DualSamplingCOVIDLib.evaluation.bootstrap import patient_bootstrap
 from DualSamplingCOVIDLib.evaluation.comparisons import PLANNED, Comparison, compare
 from DualSamplingCOVIDLib.evaluation.methods import DUAL, CaseSet, case_sets
@@ -55,6 +55,31 @@ def test_a_difference_is_that_of_the_figures_with_an_interval_by_patient(
     expected = patient_bootstrap(difference, both, a_set.is_covid, a_set.patients, 300)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.n == len(first) and found.patients == 36
+
+
+def test_the_difference_within_folds_stands_beside_the_pooled_one(tmp_path: Path) -> None:
+    """A network whose scores shift from fold to fold loses pooled and nothing within: only the mean of folds tells."""
+    scans = scans_of(36, folds=3, test_patients=8, most_scans=1)
+    plain = noisy_logits(scans)
+
+    def shifted(fold: int, model: str, scan: Scan) -> float:
+        return plain(0, ATTENTION_US, scan) + (5.0 * (scan.fold or 0) if model == BASELINE_US else 0.0)
+
+    validation, test, _ = case_sets(read_run(write_run(tmp_path / "run", scans, shifted, 3)))
+    (found,) = [one for one in compare(resample(validation, 300, 0), permutations=20) if _is_first(one)]
+    assert found.difference > 0.1 and found.fold_difference == pytest.approx(0, abs=1e-12)
+    assert math.isnan(found.fold_low)  # no resample changes it
+    accuracy = compare(resample(validation, 300, 0), permutations=20)[len(PLANNED)]
+    folds = [validation.folds == fold for fold in range(3)]
+    right = {m: (validation.answer(m) >= 0.5) == validation.is_covid for m in (BASELINE_US, ATTENTION_US)}
+    expected = np.mean([right[ATTENTION_US][own].mean() - right[BASELINE_US][own].mean() for own in folds])
+    assert accuracy.metric == "accuracy" and accuracy.fold_difference == pytest.approx(expected)
+    assert accuracy.fold_low < expected < accuracy.fold_high
+    assert all(math.isnan(one.fold_difference) for one in compare(resample(test, 20, 0), permutations=10))
+
+
+def _is_first(one: Comparison) -> bool:
+    return (one.first, one.second, one.group, one.metric) == (BASELINE_US, ATTENTION_US, "all", "auc")
 
 
 def test_where_one_patient_is_a_class_no_interval_claims_to_know_what_both_classes_make(a_set: CaseSet) -> None:

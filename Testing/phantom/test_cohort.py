@@ -95,6 +95,7 @@ def test_a_written_cohort_has_its_manifest_and_images(tmp_path):
         rows = list(csv.DictReader(file))
     assert ",".join(rows[0]) == "case_id,patient_id,image,label,lungs,infection,site,age,sex,split"
     assert [row["label"] for row in rows] == [case.label for case in plan]
+    assert "Computer-made" in (tmp_path / "cohort" / "phantoms.json").read_text(encoding="utf-8")
     cases = read_cohort(tmp_path / "cohort" / "cohort.csv")
     assert [(case.case_id, case.age, case.split) for case in cases] == [(c.case_id, c.age, c.split) for c in plan]
     for row, case in zip(rows, plan, strict=True):

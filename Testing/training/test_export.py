@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.bundle import load_bundle
-from DualSamplingCOVIDLib.diagnosis import COVID
+from DualSamplingCOVIDLib.diagnosis import CAP, COVID
 from DualSamplingCOVIDLib.phantom import make_phantom
 from DualSamplingCOVIDLib.run_folder import MODELS
 from DualSamplingCOVIDLib.training.cross_validation import train_models
@@ -70,6 +70,8 @@ def test_every_folds_best_weights_become_members(a_finished_run: Path, its_evalu
     for member in bundle.members:
         own = read(a_finished_run / f"folds/{member.fold}/{member.name.rsplit('-fold', 1)[0]}/weights.safetensors")
         assert all((bundle.weights(member)[name] == value).all() for name, value in own.items())
+    about = json.loads((tmp_path / "mine" / "metadata.json").read_text(encoding="utf-8"))
+    assert (about["authors"], about["copyright"], about["license"]) == ("", "", "")  # whose it is nobody asked
     record = json.loads(its_evaluation.read_text(encoding="utf-8"))
     assert "notes" in record  # which may name cases
     assert bundle.evaluation["evaluation"] == {key: value for key, value in record.items() if key != "notes"}
@@ -114,6 +116,9 @@ def test_the_card_says_what_the_detection_limit_costs(
     assert [(float(row[4].split()[0]), float(row[5].split()[0])) for row in cells] == [
         pytest.approx((one["named"]["value"], one["found"]["value"]), abs=5e-4) for one in detection
     ]
+    sizes = (("validation folds", 6), ("test set", 1))
+    few = [f"{n} with {label} ({where})" for where, n in sizes for label in (COVID, CAP)]
+    assert f"Intervals of so few patients are too narrow: {'; '.join(few)}." in card
     assert float(cells[2][5].split()[0]) == 0.0  # the only COVID-19 case of the test set lies below
 
 
@@ -181,10 +186,11 @@ def test_analyze_shows_each_fold_and_decides_by_their_mean(a_finished_run: Path,
         assert found[sampling, 0] != found[sampling, 1]
 
 
-def test_one_fold_may_be_chosen(a_finished_run: Path, tmp_path: Path) -> None:
+def test_one_fold_may_be_chosen(a_finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _export(a_finished_run, tmp_path / "one", "--fold", "1", "--name", "fold-1") == 0
     bundle = load_bundle(tmp_path / "one")
     assert {member.fold for member in bundle.members} == {1} and bundle.card.name == "fold-1"
+    assert "one: 3 members of 1 of 2 folds (1) (research use only)" in capsys.readouterr().out
 
 
 def _unfinished(run: Path) -> None:

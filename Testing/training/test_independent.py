@@ -16,7 +16,7 @@ import torch
 
 from DualSamplingCOVIDLib.__main__ import main
 from DualSamplingCOVIDLib.bundle import load_bundle
-from DualSamplingCOVIDLib.cohort import NORMAL, Case, read_cohort, write_cohort_csv
+from DualSamplingCOVIDLib.cohort import NORMAL, PHANTOM_NOTE, Case, read_cohort, write_cohort_csv
 from DualSamplingCOVIDLib.diagnosis import CAP, COVID, CutOffs
 from DualSamplingCOVIDLib.errors import InputError
 from DualSamplingCOVIDLib.phantom import write_cohort
@@ -118,8 +118,8 @@ def test_a_later_cohort_gives_the_figures_of_a_test_split_and_leaves_the_run_as_
     assert (row["auc"]["n"], row["auc"]["models"]) == (TESTS, 2)
     assert _answers(tmp_path / "later") == _answers(tmp_path / "split")
     assert split["independent_test"] is None and split["notes"] == later["notes"]
-    (note,) = split["notes"]
-    assert note.startswith("Intervals of so few patients are too narrow: 5 with COVID-19 (validation)")
+    made, note = split["notes"]
+    assert made == PHANTOM_NOTE and note.startswith("Intervals of so few patients are too narrow: 5 with COVID-19")
     after = _files(a_run)
     assert {name: file for name, file in after.items() if not name.startswith("cache/test/")} == before
     assert len([name for name in after if name.endswith(".npz")]) == 12 + TESTS
@@ -148,7 +148,7 @@ def test_report_and_model_card_say_whose_test_set_it_is(
     assert f"{left}\n" in capsys.readouterr().err
     record = _record(tmp_path / "out")
     sha256 = record["independent_test"].pop("cohort_sha256")
-    assert record["independent_test"] == {"cases": 6, "patients": 5} and record["notes"][:-1] == [left]
+    assert record["independent_test"] == {"cases": 6, "patients": 5} and record["notes"][:-1] == [PHANTOM_NOTE, left]
     assert {row["case_id"] for row in _answers(tmp_path / "out") if row["set"] == "test"} == {
         f"new-{n}" for n in range(TESTS)
     }
@@ -162,6 +162,7 @@ def test_report_and_model_card_say_whose_test_set_it_is(
     assert main([*arguments, "--evaluation", str(tmp_path / "out/evaluation.json")]) == 0
     card = (tmp_path / "bundle/README.md").read_text(encoding="utf-8")
     assert f"{told}; the run's own {TESTS} test cases are in no figure." in card
+    assert "| test (the run's own, in no figure below) | " in card and "of the test set." not in card
     assert load_bundle(tmp_path / "bundle").evaluation["evaluation"]["independent_test"]["patients"] == 5
 
 
@@ -375,8 +376,9 @@ def test_what_may_spoil_the_comparison_is_said_and_kept(
     cohort = _later(a_folder_of_cts, "mixed.csv", one_class)
     cap = sum(case.label == CAP for case in read_cohort(cohort))
     found = module.with_test_cohort(read_run(run), cohort, torch.device("cpu"), say=said.append)
-    assert [line.removeprefix("warning: ") for line in said] == list(found.notes)
-    of_label, of_segmenter, unknown = found.notes
+    assert [line.removeprefix("warning: ") for line in said] == list(found.notes)[1:]
+    made, of_label, of_segmenter, unknown = found.notes
+    assert made == PHANTOM_NOTE
     assert f"of the test have goes with their label (COVID-19: {TESTS - cap} with lungs and infection given" in of_label
     assert of_segmenter.startswith(
         f"Test cases have other masks (threshold with given lungs 2 in {cap} of {TESTS}) than"

@@ -52,6 +52,7 @@ def test_from_phantoms_to_a_diagnosis_of_networks_that_learned_from_them(tmp_pat
     assert (decision["p_us"], decision["p_ss"]) == pytest.approx((means["us"], means["ss"]), abs=1e-5)
     weight = decision["weight"]
     assert decision["probability"] == pytest.approx(weight * means["us"] + (1 - weight) * means["ss"], abs=1e-5)
+    assert report["bundle"]["learned_from"].startswith("computer-made phantoms only, never a patient: ")
     assert "other-segmenter" not in [finding["code"] for finding in report["quality"]]
 
 

@@ -77,7 +77,14 @@ def export(options: argparse.Namespace) -> None:
             file.rename(folder / file.name)
         (folder / "bundle").rmdir()
         options.progress("done", 1.0)
-    print(f"{options.output}: {len(made.members)} members (research use only)")
+    folds = sorted({member.fold for member in made.members if member.fold is not None})
+    print(f"{options.output}: {len(made.members)} members of {_folds(folds, made)} (research use only)")
+
+
+def _folds(folds: list[int], made: Bundle) -> str:
+    """Say of which folds a bundle is: all, or those that were asked for or are finished."""
+    run = made.evaluation["folds"]["run"]
+    return f"all {run} folds" if len(folds) == run else f"{len(folds)} of {run} folds ({', '.join(map(str, folds))})"
 
 
 def _card(bundle: Bundle) -> str:

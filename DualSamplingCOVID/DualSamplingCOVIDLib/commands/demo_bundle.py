@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, ensemble
-from ..bundle import Member, save_bundle
+from ..bundle import Member, Owner, save_bundle
 from ..cohort import read_cohort
 from ..diagnosis import CAP, COVID, BundleCard, SegmenterCard
 from ..errors import InputError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..training.prepared import PreparedCase
 
 NAME = "phantom-demo"
+OWNER = Owner("The DualSamplingCOVID developers", "Apache-2.0")
 SEGMENTER = "vbnet"
 GRID = GridSpec((97, 81, 113), (3.0, 3.0, 3.0))
 """Coarser than the paper's, and no larger than most lungs are. A cell of attention is 48 mm wide; one of 64 mm
@@ -148,7 +149,8 @@ def make_bundle(folder: Path, work: Path, learning: int, held_out: int, epochs: 
     }
     learned_from = f"{len(training)} computer-made phantoms only, never a patient; they show typical disease"
     intended = "To show and test the software. Research use only: its probabilities mean nothing for patients."
-    save_bundle(folder, networks, BundleCard(NAME, __version__, learned_from, intended, ""), GRID, card, figures)
+    about = BundleCard(NAME, __version__, learned_from, intended, "")
+    save_bundle(folder, networks, about, GRID, card, figures, owner=OWNER)
     print(figures["held_out"], file=sys.stderr)
 
 

@@ -18,6 +18,8 @@ Metric = Callable[[Floats, NDArray[np.bool_]], float]
 RESAMPLES = 1000
 LEVEL = 0.95
 _ROWS_AT_ONCE = 200
+SAME = 1e-12
+"""Figures that differ by less are the same, summed in another order."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def interval(estimate: float, found: ArrayLike, level: float = LEVEL) -> Interva
     """
     values = np.asarray(found, dtype=np.float64)
     values = values[~np.isnan(values)]
-    if not len(values) or values.min() == values.max():
+    if not len(values) or np.ptp(values) < SAME:
         return Interval(estimate, math.nan, math.nan, len(values))
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, float(low), float(high), len(values))

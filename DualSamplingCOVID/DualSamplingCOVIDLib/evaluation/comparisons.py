@@ -11,7 +11,7 @@ import numpy as np
 
 from ..progress import Progress, silent
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US
-from .bootstrap import Floats
+from .bootstrap import Floats, Interval
 from .methods import DUAL, RATIO
 from .metrics import area
 from .statistics import PERMUTATIONS, accuracy, clustered_delong, delong, holm, mcnemar, midranks, paired_t_test
@@ -38,11 +38,12 @@ COMPARED = ("auc", "accuracy")
 class Comparison:
     """How much better `second` is than `first`; a p-value that does not apply is NaN.
 
-    `difference` has a 95 % interval by patient-clustered bootstrap; `p_value` is the patient-clustered permutation
-    test's and `p_holm` adjusts it. `p_clustered_delong` (AUC) is Obuchowski's; `p_delong` (AUC) and `p_mcnemar`
-    (accuracy) are given with one scan a patient only. `p_paired_t` compares the probability given to the true class
-    case by case: for replication of the paper, scans taken as independent. The last four look at the mean probability
-    of the fold models on the test set.
+    `difference` has a 95 % interval by patient-clustered bootstrap, as has `fold_difference`, that of the means over
+    the single folds' validation cases (NaN on the test set). `p_value` is the patient-clustered permutation test's and
+    `p_holm` adjusts it. `p_clustered_delong` (AUC) is Obuchowski's; `p_delong` (AUC) and `p_mcnemar` (accuracy) are
+    given with one scan a patient only. `p_paired_t` compares the probability given to the true class case by case: for
+    replication of the paper, scans taken as independent. The last four look at the mean probability of the fold models
+    on the test set.
     """
 
     first: str
@@ -62,6 +63,9 @@ class Comparison:
     p_delong: float
     p_mcnemar: float
     p_paired_t: float
+    fold_difference: float = math.nan
+    fold_low: float = math.nan
+    fold_high: float = math.nan
     p_holm: float = math.nan
 
 
@@ -91,6 +95,7 @@ def _comparison(first: str, second: str, metric: str, group: Resampled, permutat
     column = METRICS.index(metric)
     differences = group.figures[second][:, column] - group.figures[first][:, column]
     bounds = bounds_of(metric, test.difference, differences, cases)
+    of_folds = _of_folds(first, second, metric, group)
     single, is_auc = len(set(patients)) == len(patients), metric == "auc"
     return Comparison(
         first=first,
@@ -110,7 +115,19 @@ def _comparison(first: str, second: str, metric: str, group: Resampled, permutat
         p_delong=delong(one, other, covid).p_value if is_auc and single else math.nan,
         p_mcnemar=mcnemar(one, other, covid).p_value if single and not is_auc else math.nan,
         p_paired_t=paired_t_test(_of_the_truth(one, covid), _of_the_truth(other, covid)).p_value,
+        fold_difference=of_folds.estimate,
+        fold_low=of_folds.low,
+        fold_high=of_folds.high,
     )
+
+
+def _of_folds(first: str, second: str, metric: str, group: Resampled) -> Interval:
+    """Return the difference of both methods' means over the folds; NaN on the test set and of no cases."""
+    if not group.by_fold:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    column = METRICS.index(metric)
+    differences = group.by_fold[second][:, column] - group.by_fold[first][:, column]
+    return bounds_of(metric, float(differences[0]), differences[1:], group.cases)
 
 
 def _of_the_truth(p: Floats, covid: np.ndarray) -> Floats:

@@ -44,6 +44,7 @@ class DetectionFigures:
     set: str
     label: str
     n: int
+    patients: int
     below: int
     named: Figure
     found: Figure
@@ -137,7 +138,15 @@ def _read(data: dict[str, Any]) -> Record:
         for metric in METRICS
     }
     detection = tuple(
-        DetectionFigures(one["set"], one["label"], one["n"], one["below"], _figure(one["named"]), _figure(one["found"]))
+        DetectionFigures(
+            one["set"],
+            one["label"],
+            one["n"],
+            one["patients"],
+            one["below"],
+            _figure(one["named"]),
+            _figure(one["found"]),
+        )
         for one in data["detection"]
     )
     independent = data.get("independent_test")

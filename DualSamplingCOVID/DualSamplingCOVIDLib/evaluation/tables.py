@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..diagnosis import CAP, COVID, STRATA
 from ..run_folder import VALIDATION
@@ -67,11 +68,14 @@ class Resampled:
     """A set or one of its strata, and the five figures of each method in every resample of its patients [resample, 5].
 
     On the test set these are means over the fold models. All methods share the draws, so differences can be taken.
+    `by_fold` has, of the validation set, the means over the single folds' figures [1 + resample, 5], that of the cases
+    as they are first: unlike the pooled ones they do not ask whether scores of different folds can be compared.
     """
 
     group: str
     cases: CaseSet
     figures: dict[str, Floats]
+    by_fold: dict[str, Floats]
 
 
 def resample(whole: CaseSet, resamples: int, seed: int) -> tuple[Resampled, ...]:
@@ -86,8 +90,23 @@ def resample(whole: CaseSet, resamples: int, seed: int) -> tuple[Resampled, ...]
         for method, models in cases.probabilities.items():
             each = [weighted_figures(p, cases.is_covid, draws) for p in models]
             figures[method] = np.mean(each, axis=0)
-        found.append(Resampled(group, cases, figures))
+        found.append(Resampled(group, cases, figures, _means_of_folds(cases, draws)))
     return tuple(found)
+
+
+def _means_of_folds(cases: CaseSet, draws: NDArray[np.int64]) -> dict[str, Floats]:
+    """Return `Resampled.by_fold`: a fold without a figure in a resample is left out of that mean; nothing of tests."""
+    if cases.name != VALIDATION or not cases.cases:
+        return {}
+    weights = np.concatenate([np.ones((1, len(cases.cases)), dtype=draws.dtype), draws])
+    found = {}
+    for method, (p,) in cases.probabilities.items():
+        owns = [cases.folds == fold for fold in sorted(set(cases.folds.tolist()))]
+        each = np.array([weighted_figures(p[own], cases.is_covid[own], weights[:, own]) for own in owns])
+        there = ~np.isnan(each)
+        with np.errstate(invalid="ignore"):
+            found[method] = np.where(there, each, 0).sum(axis=0) / there.sum(axis=0)
+    return found
 
 
 def rows(groups: tuple[Resampled, ...]) -> tuple[Row, ...]:

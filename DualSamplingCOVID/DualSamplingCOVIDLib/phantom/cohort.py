@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..cohort import NORMAL, Case, write_cohort_csv
+from ..cohort import NORMAL, PHANTOMS, Case, write_cohort_csv
 from ..diagnosis import CAP, COVID
 from ..parallel import spread
 from ..progress import Progress, silent
+from ..storage import write_text
 from .generate import STRATA, Strata, draw_ratio, make_phantom
 from .variety import FULL, Variety
 
 SPLITS = ("train", "validation", "test", "train", "train")
+NOTICE = "Computer-made phantoms, of no patient."
 
 
 @dataclass(frozen=True)
@@ -113,13 +116,14 @@ def write_cohort(
 ) -> tuple[PlannedCase, ...]:
     """Write a cohort: `<case>/ct.nii.gz`, `lungs.nii.gz` (1 right, 2 left), `infection.nii.gz`, and `cohort.csv`.
 
-    Two processes share the work; paths in the manifest are relative to `folder`. `spacing_mm`
-    (x, y, z) makes all CTs alike, else each draws its own; `variety` is what they may show, `strata` as in
-    `cohort_plan`. Returns the plan.
+    `phantoms.json` beside it says that they are computer-made, which a run, its report and its bundle then say too.
+    Two processes share the work; paths in the manifest are relative to `folder`. `spacing_mm` (x, y, z) makes all CTs
+    alike, else each draws its own; `variety` is what they may show, `strata` as in `cohort_plan`. Returns the plan.
     """
     plan = cohort_plan(cases, seed, normals, strata)
     folder.mkdir(parents=True, exist_ok=True)
     spread(partial(write_case, folder, spacing_mm=spacing_mm, variety=variety), plan, "phantoms", progress, processes=2)
+    write_text(folder / PHANTOMS, json.dumps({"notice": NOTICE, "seed": seed, "cases": cases}, indent=2) + "\n")
     write_cohort_csv(folder / "cohort.csv", (_written(folder, case) for case in plan))
     return plan
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnosis import THRESHOLD
+from ..diagnosis import RESEARCH_USE_ONLY, THRESHOLD
 from ..evaluation import roc
 from ..evaluation.bootstrap import fewest_patients, patient_draws
 from ..evaluation.calibration import spread
@@ -95,6 +95,7 @@ def _save(path: Path, figure: Figure) -> None:
     from matplotlib import rc_context
 
     with rc_context({"font.family": FONT, "font.size": 11}):
+        figure.supxlabel(RESEARCH_USE_ONLY, x=0.995, ha="right", fontsize=8, color=_RED)
         save(path, figure)
 
 

@@ -128,7 +128,8 @@ def detection(evaluation: Evaluation) -> Sheet:
 
 def comparisons(evaluation: Evaluation) -> Sheet:
     """Return the planned comparisons with their p-values."""
-    head = ("Figure", "Group", "First", "Second", "n (patients)", "Second − first", "p, permutation", "p, Holm",
+    head = ("Figure", "Group", "First", "Second", "n (patients)", "Second − first",
+            "Second − first, mean of folds", "p, permutation", "p, Holm",
             "p, clustered DeLong", "p, DeLong", "p, McNemar", "p, paired t (replication)")  # fmt: skip
     groups = {ALL: "all", **stratum_titles(evaluation.run.segmenter.cut_offs)}
     rows, family = [], ""
@@ -140,7 +141,8 @@ def comparisons(evaluation: Evaluation) -> Sheet:
             TITLES[one.first],
             TITLES[one.second],
             f"{one.n} ({one.patients})",
-            _signed(one.difference) + ("" if math.isnan(one.low) else f" ({_signed(one.low)} to {_signed(one.high)})"),
+            _difference(one.difference, one.low, one.high),
+            _difference(one.fold_difference, one.fold_low, one.fold_high),
             _p(one.p_value),
             _p(one.p_holm) + (" *" if is_real(one) else ""),
             _p(one.p_clustered_delong),
@@ -152,7 +154,9 @@ def comparisons(evaluation: Evaluation) -> Sheet:
     note = (
         "p, permutation, is the test to go by: both methods' answers are swapped for all scans of a patient together "
         f"({evaluation.permutations} random swaps, or all where patients are few). p, Holm, adjusts it for the "
-        "comparisons of the same figure and set; * is below 0.05. The p-values behind it are not adjusted. Brackets: "
+        "comparisons of the same figure and set; * is below 0.05. Mean of folds: on the TV set each fold's cases by "
+        "themselves. Pooled differences and their tests also count how well the scores of different folds agree: a "
+        "gain that is not in the mean of folds is one of that. The p-values behind it are not adjusted. Brackets: "
         "95 % interval by patient-clustered bootstrap. DeLong and McNemar take scans as independent and are given with "
         "one scan a patient only; clustered DeLong is Obuchowski's (1997). The paired t-test is over the probability "
         "given to the true class, case by case: the paper names no unit, and it takes a patient's scans as "
@@ -349,6 +353,10 @@ def _number(value: float) -> str:
 
 def _signed(value: float) -> str:
     return NOTHING if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def _difference(value: float, low: float, high: float) -> str:
+    return _signed(value) + ("" if math.isnan(low) else f" ({_signed(low)} to {_signed(high)})")
 
 
 def _p(value: float) -> str:

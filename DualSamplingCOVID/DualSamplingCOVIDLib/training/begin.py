@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..analysis import software
-from ..cohort import NORMAL, Case, check_cohort, read_cohort
+from ..cohort import NORMAL, PHANTOM_NOTE, PHANTOMS, Case, check_cohort, read_cohort
 from ..diagnosis import CAP, COVID, CutOffs, SegmenterCard
 from ..errors import InputError
 from ..evaluation.strata import fit_cut_offs
@@ -79,6 +79,9 @@ def begin(
         notes = mask_notes(usable) + same_ct_notes(prepared)
         for note in notes:
             say(f"warning: {note}")
+        if (cohort.parent / PHANTOMS).exists():
+            notes.append(PHANTOM_NOTE)
+            say(PHANTOM_NOTE)
         if any(case.lungs is None or case.infection is None for case in cases):
             keep(config.segmenter, folder / SEGMENTER)
         _write_run(folder, config, cohort, digest, given, prepared, notes, say)

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from .. import __version__, bundle
 from ..bundle import Bundle, Member, load_bundle, save_bundle
+from ..cohort import PHANTOM_NOTE
 from ..diagnosis import CAP, COVID, NO_PNEUMONIA, STRATA, BundleCard
 from ..ensemble import is_found
 from ..errors import InputError
 from ..evaluation.record import Figure, Record, read_record
-from ..evaluation.tables import TITLES
+from ..evaluation.tables import ENOUGH_PATIENTS, TITLES
 from ..progress import Progress, silent
 from ..run_folder import (
     ATTENTION_SS,
@@ -33,6 +34,7 @@ from ..segmentation import finder, trained
 from .run import TrainingRun, load_run
 
 NEEDED = (ATTENTION_US, ATTENTION_SS)
+OWN = " (the run's own, in no figure below)"
 _SETS = {VALIDATION: "validation folds", TEST: "test set"}
 INTENDED_USE = (
     "To tell COVID-19 from community acquired pneumonia on chest CT of adults with pneumonia, for research. "
@@ -104,11 +106,13 @@ def model_card(
     folds = sorted({fold for fold, _ in results})
     cut_offs = segmenter.cut_offs
     grid = run.config.grid
+    others = evaluation is not None and evaluation.independent_test is not None
     lines = [f"# {card.name}", "", "**Research use only.** Not a medical device.", ""]
     lines += ["## Intended use", "", card.intended_use, "", "## Data", "", card.learned_from + ".", ""]
     lines += ["| cases | COVID-19 | CAP | patients | small | medium | large |", "|---|---|---|---|---|---|---|"]
     lines += [
-        f"| {where} | {n['COVID-19']} | {n['CAP']} | {n['patients']} | {n['small']} | {n['medium']} | {n['large']} |"
+        f"| {where + OWN if where == TEST and others else where} | "
+        f"{n['COVID-19']} | {n['CAP']} | {n['patients']} | {n['small']} | {n['medium']} | {n['large']} |"
         for where, n in _counts(run, folds).items()
     ]
     lines += ["", "Small, medium and large are the strata of the infection ratio. Each network learned from the cases "]
@@ -137,7 +141,7 @@ def model_card(
         "",
         f"{segmenter.title}: cut-offs {cut_offs.minimal:.4g} / {cut_offs.small:.4g} / "
         f"{cut_offs.large:.4g} (refitted on the cases of all folds), detection limit {segmenter.detection_limit:.4g}. "
-        f"Below it the answer is “{NO_PNEUMONIA}”, whatever the networks say: {_below(run)}.",
+        f"Below it the answer is “{NO_PNEUMONIA}”, whatever the networks say: {_below(run, evaluation)}.",
         *(["", f"It lies in `{bundle.SEGMENTER}/`, and `analyze` takes it."] if _carried(run) is not None else []),
         "",
         "## Limits",
@@ -167,6 +171,10 @@ def _evaluation(run: TrainingRun, folds: Sequence[int], evaluation: Record | Non
             for metric in TITLES
         ]
         lines.append(f"| {_SETS.get(name, name)} | " + " | ".join(cells) + " |")
+    few = [f"{d.patients} with {d.label} ({_SETS.get(d.set, d.set)})" for d in evaluation.detection
+           if d.patients < ENOUGH_PATIENTS]  # fmt: skip
+    if few:
+        lines += ["", f"Intervals of so few patients are too narrow: {'; '.join(few)}."]
     if evaluation.independent_test is not None:
         own = f"; the run's own {len(run.test)} test cases are in no figure" if run.test else ""
         lines += ["", f"The test set is {evaluation.independent_test}{own}."]
@@ -236,6 +244,8 @@ def _learned_from(run: TrainingRun, folds: Sequence[int]) -> str:
         which = f"outside fold {folds[0]} of {run.folds}"
     else:
         which = f"by the networks of {_named(folds)} of {run.folds}"
+    if PHANTOM_NOTE in run.notes:
+        return f"computer-made phantoms only, never a patient: {n[COVID]} of COVID-19 and {n[CAP]} of CAP, {which}"
     return f"{n[COVID]} CTs with COVID-19 and {n[CAP]} with CAP, of {n['patients']} patients{where}, {which}"
 
 
@@ -252,10 +262,11 @@ def _carried(run: TrainingRun) -> Path | None:
     return folder if finder(card) == finder(run.segmenter) else None
 
 
-def _below(run: TrainingRun) -> str:
-    """Say how many of the run's cases lie below the detection limit."""
+def _below(run: TrainingRun, evaluation: Record | None) -> str:
+    """Say how many of the run's cases lie below the detection limit; its own test only where that is the test set."""
     limit, found = run.segmenter.detection_limit, []
-    for name, cases in ((VALIDATION, run.validation), (TEST, run.test)):
+    test = run.test if evaluation is None or evaluation.independent_test is None else ()
+    for name, cases in ((VALIDATION, run.validation), (TEST, test)):
         below = Counter(case.label for case in cases if not is_found(case.ratio, limit))
         every = Counter(case.label for case in cases)
         if cases:
