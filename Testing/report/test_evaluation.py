@@ -16,6 +16,7 @@ from DualSamplingCOVIDLib.diagnosis import CutOffs
 from DualSamplingCOVIDLib.evaluation import calibration
 from DualSamplingCOVIDLib.evaluation.attention_text import TextTable
 from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
+from DualSamplingCOVIDLib.evaluation.metrics import auc
 from DualSamplingCOVIDLib.report import evaluation as report
 from DualSamplingCOVIDLib.report import failures
 from DualSamplingCOVIDLib.report.tables import stratum_titles
@@ -89,6 +90,20 @@ def test_the_spread_as_a_warning_stands_beside_how_many_answers_were_wrong(
     table = (a_report / "tables" / "uncertainty.md").read_text(encoding="utf-8")
     assert f"wrong answers, of which there are {wrong}, it has an AUC of {an_evaluation.uncertainty.warns:.3f}" in table
     assert json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))["uncertainty"]["wrong"] == wrong
+
+
+def test_what_a_bundle_of_all_folds_answers_is_the_mean_of_their_probabilities(
+    a_report: Path, an_evaluation: Evaluation
+) -> None:
+    assert an_evaluation.uncertainty is not None
+    answered, n = an_evaluation.uncertainty.answered, an_evaluation.uncertainty.n
+    test = next(cases for cases in an_evaluation.sets if cases.name == "test")
+    mean = test.probabilities["attention-ds"].mean(axis=0)
+    assert answered["auc"].value == pytest.approx(auc(mean, test.is_covid))
+    assert answered["accuracy"].value == pytest.approx(1 - an_evaluation.uncertainty.wrong / n)
+    assert answered["accuracy"].low < answered["accuracy"].value and answered["specificity"].n == (~test.is_covid).sum()
+    said = f"the mean of their probabilities: AUC {answered['auc'].value:.3f} ("
+    assert said in (a_report / "tables" / "uncertainty.md").read_text(encoding="utf-8")
 
 
 def test_what_lies_below_the_detection_limit_stands_beside_table_2(a_report: Path, an_evaluation: Evaluation) -> None:

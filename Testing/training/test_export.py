@@ -119,6 +119,8 @@ def test_the_card_says_what_the_detection_limit_costs(
     sizes = (("validation folds", 6), ("test set", 1))
     few = [f"{n} with {label} ({where})" for where, n in sizes for label in (COVID, CAP)]
     assert f"Intervals of so few patients are too narrow: {'; '.join(few)}." in card
+    (answered,) = [line for line in card if line.startswith("What this bundle answers of the test set: AUC ")]
+    assert answered.count("n = ") == 5
     assert float(cells[2][5].split()[0]) == 0.0  # the only COVID-19 case of the test set lies below
 
 
@@ -134,6 +136,7 @@ def test_a_part_of_the_folds_counts_what_it_learned_from_and_says_whose_figures_
     assert counts["learned from"] == {"COVID-19": 3, "CAP": 3, "patients": 6, "small": 2, "medium": 0, "large": 4}
     assert counts["best epoch chosen on"]["patients"] == 6
     card = (tmp_path / "one" / "README.md").read_text(encoding="utf-8")
+    assert "What this bundle answers" not in card
     for text in (f"{learned}.", "over all 2 folds of the run, while this bundle holds fold 1 alone;"):
         assert text in card
 

@@ -20,7 +20,7 @@ from .comparisons import Comparison
 from .detection import Detection, detections
 from .methods import DECISION, CaseSet, case_sets
 from .statistics import PERMUTATIONS
-from .tables import Row
+from .tables import Estimate, Row
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """How the decision's fold models disagree on the test set, and whether that warns of its `wrong` answers."""
+    """How the decision's fold models disagree on the test set, and whether that warns of its `wrong` answers.
+
+    `answered` are the five figures of the mean of their probabilities: what a bundle of all folds answers.
+    """
 
     n: int
     wrong: int
@@ -58,6 +61,7 @@ class Uncertainty:
     mean_spread: float
     warns: float
     groups: tuple[SpreadGroup, ...]
+    answered: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def evaluate(
         detection=detections(sets, run.segmenter.detection_limit, resamples, seed),
         comparisons=tuple(compared),
         calibration=_calibrations(validation, test, resamples, seed),
-        uncertainty=_uncertainty(test),
+        uncertainty=_uncertainty(test, resamples, seed),
         judged=tuple(one for cases in sets for one in judge(cases)),
         notes=run.notes + notes + tables.few_patients(groups),
         attention_quality=tuple(attention_quality),
@@ -198,7 +202,7 @@ def _calibration(
     )
 
 
-def _uncertainty(test: CaseSet) -> Uncertainty | None:
+def _uncertainty(test: CaseSet, resamples: int, seed: int) -> Uncertainty | None:
     if not test.cases:
         return None
     p = test.probabilities[DECISION]
@@ -209,4 +213,5 @@ def _uncertainty(test: CaseSet) -> Uncertainty | None:
         mean_spread=float(np.mean(calibration.spread(p))),
         warns=calibration.spread_finds_errors(p, test.is_covid),
         groups=calibration.accuracy_by_spread(p, test.is_covid),
+        answered=tables.of_answers(test, DECISION, resamples, seed),
     )

@@ -54,7 +54,8 @@ class DetectionFigures:
 class Record:
     """An ``evaluation.json`` that was held against its run: all of it, and what its decision comes to.
 
-    `figures` has the decision's five figures of each set by (set, metric); `independent_test` is None where the test
+    `figures` has the decision's five figures of each set by (set, metric), `answered` those of what a bundle of all
+    folds answers in the test set (empty where there is none); `independent_test` is None where the test
     cases, if any, are the run's own.
     """
 
@@ -62,6 +63,7 @@ class Record:
     decision: str
     figures: dict[tuple[str, str], Figure]
     detection: tuple[DetectionFigures, ...]
+    answered: dict[str, Figure]
     independent_test: IndependentTest | None
 
 
@@ -155,6 +157,7 @@ def _read(data: dict[str, Any]) -> Record:
         data["methods"][decision],
         figures,
         detection,
+        {metric: _figure(one) for metric, one in ((data["uncertainty"] or {}).get("answered") or {}).items()},
         None if independent is None else IndependentTest(**independent),
     )
 

@@ -135,6 +135,18 @@ def _row(method: str, group: Resampled) -> Row:
     return Row(method, cases.name, group.group, covid, cap, len(set(cases.patients)), **estimates)
 
 
+def of_answers(cases: CaseSet, method: str, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Return the figures of a method's one answer a case, which on the test set is the mean of the fold models'."""
+    p, covid = cases.answer(method), cases.is_covid
+    figures = weighted_figures(p, covid, patient_draws(cases.patients, resamples, seed))
+    counts = {"sensitivity": int(covid.sum()), "specificity": int((~covid).sum())}
+    found = {}
+    for column, (metric, value) in enumerate(zip(METRICS, dataclasses.astuple(scores(p, covid)), strict=True)):
+        bounds = bounds_of(metric, float(value), figures[:, column], cases)
+        found[metric] = Estimate(float(value), bounds.low, bounds.high, counts.get(metric, len(p)))
+    return found
+
+
 def few_patients(groups: Sequence[Resampled]) -> tuple[str, ...]:
     """Return one sentence on all groups in which a class has so few patients that intervals come out too narrow."""
     found = []

@@ -215,9 +215,14 @@ def uncertainty(evaluation: Evaluation) -> Sheet | None:
     note = (
         f"Spread: standard deviation of the probability over the {found.models} fold models (mean "
         f"{found.mean_spread:.3f}, n = {found.n}). As a warning of wrong answers, of which there are {found.wrong}, it "
-        f"has an AUC of {_number(found.warns)} (0.5 tells nothing)."
+        f"has an AUC of {_number(found.warns)} (0.5 tells nothing). What a bundle of all folds answers, the mean of "
+        f"their probabilities: {_answered(found.answered)}."
     )
     return Sheet("uncertainty", "Accuracy where the fold models disagree", head, rows, note)
+
+
+def _answered(figures: dict[str, Estimate]) -> str:
+    return ", ".join(f"{METRIC_TITLES[name]} {_estimate(one)}, n {one.n}" for name, one in figures.items())
 
 
 def sheets(evaluation: Evaluation) -> tuple[Sheet, ...]:

@@ -171,6 +171,9 @@ def _evaluation(run: TrainingRun, folds: Sequence[int], evaluation: Record | Non
             for metric in TITLES
         ]
         lines.append(f"| {_SETS.get(name, name)} | " + " | ".join(cells) + " |")
+    if evaluation.answered and len(folds) == run.folds:
+        found = ", ".join(f"{TITLES[name]} {_figure(one)}, n = {one.n}" for name, one in evaluation.answered.items())
+        lines += ["", f"What this bundle answers of the test set: {found}."]
     few = [f"{d.patients} with {d.label} ({_SETS.get(d.set, d.set)})" for d in evaluation.detection
            if d.patients < ENOUGH_PATIENTS]  # fmt: skip
     if few:
