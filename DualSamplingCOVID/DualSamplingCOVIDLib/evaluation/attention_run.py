@@ -95,6 +95,10 @@ def measure_run(
     cases.sort(key=lambda case: (case.own_fold, case.case_id))
     if not cases:
         raise InputError(f"the run has no validation case of {label}: there is no attention to measure")
+    gone = [case.volume for case in cases if not case.volume.exists()]
+    if gone:
+        advice = "bring the run's cache back, or leave the attention out"
+        raise InputError(f"{gone[0]}: gone, with {len(gone)} of {len(cases)} prepared cases of {label}; {advice}")
     rows: list[MapQuality] = []
     done = 0
     progress("measuring the attention", 0.0)
