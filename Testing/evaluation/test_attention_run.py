@@ -115,9 +115,7 @@ def test_weights_that_the_run_did_not_leave_are_not_measured(folder: Path, tmp_p
 def test_a_cache_that_is_gone_is_said_before_anything_is_measured(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     (copy / "cache" / "c.npz").unlink()
-    with pytest.raises(
-        InputError, match=r"c\.npz: gone, with 1 of 3 prepared cases of COVID-19; bring"
-    ):
+    with pytest.raises(InputError, match=r"c\.npz: gone, with 1 of 3 prepared cases of COVID-19; bring"):
         measure_run(read_begun(copy), FAST)
 
 

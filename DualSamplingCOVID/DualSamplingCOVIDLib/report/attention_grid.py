@@ -28,6 +28,7 @@ from .drawing import (
     heat_bar,
     mark_corner,
     mark_view,
+    outlined,
     save,
     show,
     show_infection,
@@ -182,7 +183,7 @@ def _draw_row(
     figure: Figure, page: _Page, index: int, row: int, view: View, case: EvidenceCase, titles: list[str]
 ) -> None:
     picture = as_rgb(view.cut(case.volume(case.image)))
-    infection = view.cut(case.volume(_outlined(case.infection)))
+    infection = view.cut(case.volume(outlined(case.infection)))
     axes = [add_panel(figure, *page.place(index, row, column)) for column in range(page.columns)]
     show(axes[0], picture)
     show(axes[1], picture)
@@ -204,14 +205,8 @@ def _draw_map(
     show_map(panel, picture, view.cut(case.volume(a_hat)) if a_hat.any() else None, infection, 0.9)
 
 
-def _outlined(infection: Volume) -> Volume:
-    """Scale the shares so that the outline at a half shows even an infection that fills no voxel by a half."""
-    most = float(infection.max())
-    return infection / most if 0 < most < 1 else infection
-
-
 def _mask(infection: Volume) -> Volume:
-    return (_outlined(infection) >= 0.5).astype(np.float32) if infection.any() else infection
+    return (outlined(infection) >= 0.5).astype(np.float32) if infection.any() else infection
 
 
 def _box(case: EvidenceCase) -> Box:

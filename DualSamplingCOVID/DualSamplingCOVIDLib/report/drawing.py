@@ -80,6 +80,12 @@ def outline(panel: Axes, mask: Plane, color: str, width: float) -> None:
         panel.contour(mask, levels=[0.5], colors=[color], linewidths=width)
 
 
+def outlined(infection: Plane) -> Plane:
+    """Scale shares so that the outline at one half shows even an infection that fills no voxel by a half."""
+    most = float(infection.max())
+    return infection / most if 0 < most < 1 else infection
+
+
 def notice(panel: Axes, words: str) -> None:
     """Write what a reader must know over the middle of a picture."""
     panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=WARNING, fontsize=11,

@@ -109,7 +109,7 @@ def _planes_or_none(one: JudgedCase) -> tuple[Plane, Plane, Plane, Plane] | None
 
 def _show(axes: Axes, picture: Plane, infection: Plane) -> None:
     drawing.show(axes, drawing.as_rgb(picture))
-    drawing.outline(axes, infection, drawing.INFECTION, 1.0)
+    drawing.outline(axes, drawing.outlined(infection), drawing.INFECTION, 1.0)
     axes.text(0.02, 0.5, "R", transform=axes.transAxes, color=drawing.TEXT, fontsize=8, va="center",
               family=drawing.FONT)  # fmt: skip
 
