@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import resources, weights
+from . import weights
 from .diagnosis import BundleCard, CutOffs, SegmenterCard
 from .errors import BundleError
 from .preprocessing import GridSpec
@@ -128,10 +128,7 @@ def shipped() -> Path:
     Raises:
         BundleError: none ships with this version.
     """
-    try:
-        return resources.path(SHIPPED)
-    except FileNotFoundError as error:
-        raise BundleError(f"{error}: name a bundle of your own") from None
+    return weights.shipped(SHIPPED, "name a bundle of your own")
 
 
 def load_bundle(folder: Path) -> Bundle:

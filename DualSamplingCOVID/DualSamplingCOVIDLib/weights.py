@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import resources
 from .errors import BundleError
 
 if TYPE_CHECKING:
@@ -22,6 +23,18 @@ _TYPES = {"torch.float32": "F32", "torch.int64": "I64"}
 
 Tensors = dict[str, tuple[tuple[int, ...], str]]
 """Names with shape and type, as the header of a safetensors file has them."""
+
+
+def shipped(name: str, instead: str) -> Path:
+    """Return the folder of weights that ships under this name in `resources`.
+
+    Raises:
+        BundleError: it does not ship with this version; `instead` says what to do.
+    """
+    try:
+        return resources.path(name)
+    except FileNotFoundError as error:
+        raise BundleError(f"{error}: {instead}") from None
 
 
 class Metadata(NamedTuple):

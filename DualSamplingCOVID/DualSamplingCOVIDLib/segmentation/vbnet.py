@@ -13,9 +13,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .. import resources
+from .. import weights
 from ..diagnosis import Segmentation, SegmenterCard
-from ..errors import BundleError, ResourceError
+from ..errors import ResourceError
 from ..progress import Progress, silent
 from . import trained, working_grid
 from .morphology import (
@@ -139,10 +139,7 @@ def shipped() -> Path:
     Raises:
         BundleError: none ships with this version.
     """
-    try:
-        return resources.path(SHIPPED)
-    except FileNotFoundError as error:
-        raise BundleError(f"{error}: choose --segmenter threshold, or vbnet:FOLDER of train-segmenter") from None
+    return weights.shipped(SHIPPED, "choose --segmenter threshold, or vbnet:FOLDER of train-segmenter")
 
 
 def find(hu: FloatArray, coarse: VBNet, fine: VBNet, progress: Progress = silent) -> Found:
