@@ -4,7 +4,7 @@ python Testing/Benchmarks/segmenter_study.py --work WORK DATA_FOLDER
 
 Every training is the recipe "study" of `train-segmenter`'s fine network, behind the coarse network of the segmenter
 that ships, with the same seeds and steps; DATA_FOLDER is that of segmenters.py. What is finished in WORK is not done
-again. The table (Markdown) goes to stdout: each figure is the mean of the seeds, with the seeds' own in brackets.
+again. The table (Markdown) goes to stdout: each cell holds the figure of either seed, ratios in per cent of the lungs.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
+import SimpleITK as sitk
 import torch
-from segmenters import Data, real_figures, say
+from segmenters import COVID_CASE, NORMAL_CASE, Data, load, real_figures, say
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.commands import reporter
 from DualSamplingCOVIDLib.commands.train_segmenter import LEFT_OUT
+from DualSamplingCOVIDLib.evaluation import robustness
 from DualSamplingCOVIDLib.memory import keep_freed_memory
 from DualSamplingCOVIDLib.network.vbnet import FINE_INPUTS, VBNet
 from DualSamplingCOVIDLib.segmentation import trained
@@ -34,14 +35,18 @@ from DualSamplingCOVIDLib.training.segmentation.teach import GUIDES, claim, fit_
 
 SEEDS = (2020, 2021)
 EVERYTHING = "everything"
+COPIES = {copy.name: copy for copy in robustness.COPIES}
+SHIFTED, THICK = "HU - 50", "8 mm slices"
 SHOWN = {
     "lung Dice, id001": "{:.3f}",
     "lung Dice, id002": "{:.3f}",
     "covid-P001: slice AUC": "{:.3f}",
-    "covid-P001: labelled slices with infection": "{:.2f}",
-    "covid-P001: ratio": "{:.4f}",
-    "cap-cap002: ratio": "{:.4f}",
-    "normal-normal001: ratio": "{:.4f}",
+    f"covid-P001, {SHIFTED}: slice AUC": "{:.3f}",
+    f"covid-P001, {THICK}: slice AUC": "{:.3f}",
+    "covid-P001: ratio": "{:.2%}",
+    "cap-cap002: ratio": "{:.2%}",
+    "normal-normal001: ratio": "{:.2%}",
+    f"normal-normal001, {SHIFTED}: ratio": "{:.2%}",
 }
 
 
@@ -99,10 +104,24 @@ def measure(part: str, seed: int, work: Path, data: Data) -> dict[str, float]:
     file = work / f"{part}-{seed}.json"
     if not file.exists():
         say(f"{part}, seed {seed}")
-        figures = real_figures(f"vbnet:{train(part, seed, work)}", data)
+        name = f"vbnet:{train(part, seed, work)}"
+        figures = real_figures(name, data) | on_copies(name, data)
         file.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
     return found
+
+
+def on_copies(name: str, data: Data) -> dict[str, float]:
+    """Return the figures on two copies of the diseased CT and on one of the normal CT."""
+    row: dict[str, float] = {}
+    for case, copy in ((COVID_CASE, SHIFTED), (COVID_CASE, THICK), (NORMAL_CASE, SHIFTED)):
+        path = f"ct/{case}"
+        ct, original = data.ct(path), data.found(name, path)
+        found = load(name).segment(COPIES[copy].change(ct, original.lungs))
+        labelled = data.labelled(case, sitk.DICOMOrient(ct, "LPS").GetSize()[2])
+        steady = robustness.steadiness(COPIES[copy], ct, found, original, labelled)
+        row |= {f"{case}, {copy}: ratio": steady.ratio, f"{case}, {copy}: slice AUC": steady.auc}
+    return row
 
 
 def table(results: dict[str, list[dict[str, float]]]) -> str:
@@ -112,25 +131,27 @@ def table(results: dict[str, list[dict[str, float]]]) -> str:
         cells = []
         for figure, form in SHOWN.items():
             values = [one[figure] for one in found]
-            own = ", ".join(form.format(value) for value in values)
-            cells.append(f"{form.format(np.mean(values))} ({own})")
+            cells.append(" / ".join(form.format(value) for value in values))
         lines.append(f"| {'nothing' if part == EVERYTHING else part.replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Run what is missing, seed by seed, and print the table after each training."""
+    """Run what is missing, part by part, and print the table after each training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with labels.json, ct/, lungs/ and not-chest/")
     parser.add_argument("--work", type=Path, required=True, help="phantoms, checkpoints and figures; gone on from")
+    explained = "leave this part out (repeat for each; all of them unless given)"
+    parser.add_argument("--without", choices=LEFT_OUT, action="append", default=[], help=explained)
     options = parser.parse_args()
     keep_freed_memory()
     data = Data(options.data)
-    results: dict[str, list[dict[str, float]]] = {part: [] for part in (EVERYTHING, *LEFT_OUT)}
-    for seed in SEEDS:
-        for part in results:
+    results: dict[str, list[dict[str, float]]] = {}
+    for part in (EVERYTHING, *(options.without or LEFT_OUT)):
+        results[part] = []
+        for seed in SEEDS:
             results[part].append(measure(part, seed, options.work, data))
-            print(table({name: found for name, found in results.items() if found}), file=sys.stderr)
+            print(table(results), file=sys.stderr, flush=True)
     print(table(results))
 
 

@@ -53,7 +53,7 @@ class Recipe:
 RECIPES = {
     "cpu": Recipe(632, Stage(8, COARSE_SIDE, 2, 800), Stage(8, 48, 4, 5000)),
     "gpu": Recipe(2000, Stage(8, COARSE_SIDE, 8, 1000), Stage(8, 64, 8, 20000)),
-    "study": Recipe(160, Stage(8, COARSE_SIDE, 2, 120), Stage(8, 48, 4, 500), calibration=30),
+    "study": Recipe(64, Stage(8, COARSE_SIDE, 2, 120), Stage(8, 48, 4, 360), calibration=30),
     "trial": Recipe(8, Stage(8, 48, 1, 4), Stage(8, 48, 1, 4), calibration=9),
 }
 """82 minutes on two CPU cores that compute in bfloat16, two hours on others; an hour on one GPU and 16 cores, which see
