@@ -26,7 +26,7 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _evaluate(run: Path, output: Path, *more: str) -> int:
-    quick = ("--resamples", "10", "--permutations", "10", "--progress", "none")
+    quick = ("--resamples", "40", "--permutations", "10", "--progress", "none")
     return main(["evaluate", str(run), "--output", str(output), *quick, *more])
 
 
@@ -105,8 +105,8 @@ def test_what_fails_half_way_leaves_nothing(a_run: Path, tmp_path: Path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("value", ["0", "-3", "many"])
-def test_counts_must_be_whole_numbers(a_run: Path, tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize("value", ["0", "39", "-3", "many"])
+def test_resamples_must_be_enough_for_an_interval(a_run: Path, tmp_path: Path, value: str) -> None:
     with pytest.raises(SystemExit) as ended:
         _evaluate(a_run, tmp_path / "out", "--resamples", value)
     assert ended.value.code == 2

@@ -4,7 +4,7 @@ python Testing/Benchmarks/segmenter_study.py --work WORK DATA_FOLDER
 
 Every training is the recipe "study" of `train-segmenter`'s fine network, behind the coarse network of the segmenter
 that ships, with the same seeds and steps; DATA_FOLDER is that of segmenters.py. What is finished in WORK is not done
-again. The table (Markdown) goes to stdout: each cell holds the figure of either seed, ratios in per cent of the lungs.
+again. The table (Markdown) goes to stdout: each cell holds the figure of either seed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 import torch
-from segmenters import COVID_CASE, NORMAL_CASE, Data, load, real_figures, say
+from segmenters import COVID_CASE, Data, load, real_figures, say
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.commands import reporter
@@ -38,16 +38,16 @@ EVERYTHING = "everything"
 COPIES = {copy.name: copy for copy in robustness.COPIES}
 SHIFTED, THICK = "HU - 50", "8 mm slices"
 SHOWN = {
-    "lung Dice, id001": "{:.3f}",
-    "lung Dice, id002": "{:.3f}",
-    "covid-P001: slice AUC": "{:.3f}",
-    f"covid-P001, {SHIFTED}: slice AUC": "{:.3f}",
-    f"covid-P001, {THICK}: slice AUC": "{:.3f}",
-    "covid-P001: ratio": "{:.2%}",
-    "cap-cap002: ratio": "{:.2%}",
-    "normal-normal001: ratio": "{:.2%}",
-    f"normal-normal001, {SHIFTED}: ratio": "{:.2%}",
+    "lung Dice, id001": ("lung Dice, id001", "{:.3f}"),
+    "lung Dice, id002": ("id002", "{:.3f}"),
+    "covid-P001: slice AUC": ("slice AUC, P001", "{:.3f}"),
+    f"covid-P001, {SHIFTED}: slice AUC": (SHIFTED, "{:.3f}"),
+    f"covid-P001, {THICK}: slice AUC": (THICK, "{:.3f}"),
+    "covid-P001: ratio": ("infection in % of the lungs, P001", "{:.2f}"),
+    "cap-cap002: ratio": ("cap002", "{:.2f}"),
+    "normal-normal001: ratio": ("normal001", "{:.2f}"),
 }
+"""Figure -> heading and form; ratios are shown in per cent."""
 
 
 def recipe_without(part: str, seed: int) -> Recipe:
@@ -112,26 +112,26 @@ def measure(part: str, seed: int, work: Path, data: Data) -> dict[str, float]:
 
 
 def on_copies(name: str, data: Data) -> dict[str, float]:
-    """Return the figures on two copies of the diseased CT and on one of the normal CT."""
+    """Return the figures on two copies of the diseased CT."""
     row: dict[str, float] = {}
-    for case, copy in ((COVID_CASE, SHIFTED), (COVID_CASE, THICK), (NORMAL_CASE, SHIFTED)):
-        path = f"ct/{case}"
-        ct, original = data.ct(path), data.found(name, path)
-        found = load(name).segment(COPIES[copy].change(ct, original.lungs))
-        labelled = data.labelled(case, sitk.DICOMOrient(ct, "LPS").GetSize()[2])
-        steady = robustness.steadiness(COPIES[copy], ct, found, original, labelled)
-        row |= {f"{case}, {copy}: ratio": steady.ratio, f"{case}, {copy}: slice AUC": steady.auc}
+    path = f"ct/{COVID_CASE}"
+    ct, original = data.ct(path), data.found(name, path)
+    labelled = data.labelled(COVID_CASE, sitk.DICOMOrient(ct, "LPS").GetSize()[2])
+    for copy in (COPIES[SHIFTED], COPIES[THICK]):
+        found = load(name).segment(copy.change(ct, original.lungs))
+        steady = robustness.steadiness(copy, ct, found, original, labelled)
+        row |= {f"{COVID_CASE}, {copy.name}: ratio": steady.ratio, f"{COVID_CASE}, {copy.name}: slice AUC": steady.auc}
     return row
 
 
 def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """Return the Markdown table: a row a part left out, a column a figure."""
-    lines = [f"| left out | {' | '.join(SHOWN)} |", "|---|" + "---|" * len(SHOWN)]
+    """Return the Markdown table: a row a part left out, a column a figure, in it one value a seed."""
+    lines = [f"| left out | {' | '.join(title for title, _ in SHOWN.values())} |", "|---|" + "---|" * len(SHOWN)]
     for part, found in results.items():
         cells = []
-        for figure, form in SHOWN.items():
-            values = [one[figure] for one in found]
-            cells.append(" / ".join(form.format(value) for value in values))
+        for figure, (_, form) in SHOWN.items():
+            scale = 100 if figure.endswith("ratio") else 1
+            cells.append(" / ".join(form.format(scale * one[figure]) for one in found))
         lines.append(f"| {'nothing' if part == EVERYTHING else part.replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -75,7 +75,7 @@ def read_table(path: Path) -> dict[tuple[str, str], dict[str, str]]:
 def the_papers_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper")
     run = paper_run(folder / "run")
-    arguments = ["evaluate", str(run), "--output", str(folder / "out"), "--resamples", "20", "--permutations", "5"]
+    arguments = ["evaluate", str(run), "--output", str(folder / "out"), "--resamples", "40", "--permutations", "5"]
     assert main([*arguments, "--progress", "none"]) == 0
     return folder / "out" / "tables"
 

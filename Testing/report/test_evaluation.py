@@ -48,7 +48,8 @@ def a_report(an_evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory
 def test_everything_is_written(a_report: Path, an_evaluation: Evaluation) -> None:
     found = {path.relative_to(a_report).as_posix() for path in a_report.rglob("*") if path.is_file()}
     expected = {"evaluation.json", "cases.csv", "failures.csv", "report.html"}
-    expected |= {f"tables/{name}.{end}" for name in (*TABLES, "attention-quality-1") for end in ("csv", "md", "html")}
+    expected |= {f"tables/{name}.{end}" for name in TABLES for end in ("csv", "md", "html")}
+    expected |= {f"tables/attention-quality-1.{end}" for end in ("md", "html")}
     expected |= {f"figures/{name}.png" for name in CHARTS}
     grids = {name for name in found if name.startswith("figures/failures-")}
     assert found - grids == expected
@@ -90,6 +91,18 @@ def test_the_spread_as_a_warning_stands_beside_how_many_answers_were_wrong(
     table = (a_report / "tables" / "uncertainty.md").read_text(encoding="utf-8")
     assert f"wrong answers, of which there are {wrong}, it has an AUC of {an_evaluation.uncertainty.warns:.3f}" in table
     assert json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))["uncertainty"]["wrong"] == wrong
+
+
+def test_every_csv_of_a_table_holds_one_number_a_cell(a_report: Path, an_evaluation: Evaluation) -> None:
+    groups = list(csv.DictReader((a_report / "tables" / "uncertainty.csv").open(encoding="utf-8")))
+    assert an_evaluation.uncertainty is not None
+    assert [(int(row["n"]), float(row["accuracy"])) for row in groups] == [
+        (group.n, pytest.approx(group.accuracy, abs=1e-5)) for group in an_evaluation.uncertainty.groups
+    ]
+    for file in (a_report / "tables").glob("*.csv"):
+        head, *rows = csv.reader(file.open(encoding="utf-8"))
+        assert len(set(head)) == len(head), file.name
+        assert rows and not any(re.search(r"[\[(±–]|n =", cell) for row in rows for cell in row), file.name
 
 
 def test_what_a_bundle_of_all_folds_answers_is_the_mean_of_their_probabilities(

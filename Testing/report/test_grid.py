@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from DualSamplingCOVIDLib.diagnosis import Diagnosis, Segmentation
 from DualSamplingCOVIDLib.report import grid, planes
+from DualSamplingCOVIDLib.summary import percent
 
 LESION_LPS = np.array([80.0, 70.0, 110.0])
 RIGHT_LPS, LEFT_LPS, RADII = (
@@ -138,8 +139,8 @@ def test_words_say_segmenter_volumes_ratio_stratum_and_use(a_case: Case) -> None
     drawn = grid.draw(a_case[0], a_case[1].segmentation)
     words = "\n".join(text.get_text() for holder in (drawn, *drawn.axes) for text in holder.texts)
     found = a_case[1].segmentation
-    for expected in ("segmenter thresholds 1.0", "Research use only", f"ratio {found.ratio:.4f}, medium",
-                     "(cut-offs 0.001, 0.005, 0.03)", "right lung", "left lung", "5 cm", "axial · S"):  # fmt: skip
+    for expected in ("segmenter thresholds 1.0", "Research use only", f"ratio {percent(found.ratio)}, medium",
+                     "(cut-offs 0.10\N{NO-BREAK SPACE}%, 0.50\N{NO-BREAK SPACE}%, 3.00\N{NO-BREAK SPACE}%)", "right lung", "left lung", "5 cm", "axial · S"):  # fmt: skip
         assert expected in words
     for letter in "RLAPSI":
         assert f"\n{letter}\n" in f"\n{words}\n"
@@ -149,7 +150,7 @@ def test_without_infection_the_picture_says_so(a_case: Case) -> None:
     found = dataclasses.replace(a_case[1].segmentation, infection=a_case[1].segmentation.infection * 0)
     drawn = grid.draw(a_case[0], found)
     words = "\n".join(text.get_text() for holder in (drawn, *drawn.axes) for text in holder.texts)
-    assert "ratio 0.0000, below the detection limit of 0.002: normal lungs may show as much" in words
+    assert f"ratio {percent(0)}, below the detection limit of {percent(0.002)}: normal lungs may show as much" in words
     assert "No infection was segmented." in words and "most infection\n" not in words
 
 

@@ -38,7 +38,7 @@ def a_finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def its_evaluation(a_finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated") / "out"
-    quick = ("--resamples", "20", "--permutations", "10", "--progress", "none")
+    quick = ("--resamples", "40", "--permutations", "10", "--progress", "none")
     assert main(["evaluate", str(a_finished_run), "--output", str(folder), *quick]) == 0
     return folder / "evaluation.json"
 
@@ -86,8 +86,8 @@ def test_every_folds_best_weights_become_members(a_finished_run: Path, its_evalu
         "6 CTs with COVID-19 and 6 with CAP, of 12 patients, in 2 folds",
         "| learned from | 6 | 6 | 12 | 4 | 0 | 8 |",
         "threshold 1: cut-offs 0.001 / 0.005 / 0.03",
-        "| validation loss | n |",
-        "| attention-ss | 1 | 0 |",
+        "| best epoch of 1 | validation AUC | validation loss | n |",
+        "| attention-ss | 1 | 1 |",
         "the mean of the figures of each fold's networks, while `analyze` takes the mean of their probabilities",
         "Of Attention RN34 + DS over all 2 folds of the run, which this bundle holds",
         f"| validation folds | {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), n = 12 |",

@@ -159,14 +159,20 @@ def test_the_one_cycle_schedule_leaves_adams_betas_alone(tmp_path: Path) -> None
         assert trainer.optimiser.param_groups[0]["betas"] == (0.9, 0.999)
 
 
-@pytest.mark.parametrize(("schedule", "optimiser"), [("steps", "adam"), ("one-cycle", "adam"), ("one-cycle", "muon")])
+@pytest.mark.parametrize(
+    ("schedule", "optimiser", "augmentation"),
+    [
+        ("steps", "adam", "mirror-and-shift"),
+        ("one-cycle", "adam", "mirror-and-shift"),
+        ("one-cycle", "muon", "mirror-and-shift"),
+        ("one-cycle", "muon", "monai"),
+    ],
+)
 def test_a_trainer_that_is_restored_goes_on_as_if_nothing_had_been_between(
-    tmp_path: Path, schedule: str, optimiser: str
+    tmp_path: Path, schedule: str, optimiser: str, augmentation: str
 ) -> None:
     dataset = _dataset(tmp_path, 8, 1)
-    settings = Settings(
-        sampling="SS", schedule=schedule, optimiser=optimiser, augmentation="mirror-and-shift", **SETTINGS
-    )
+    settings = Settings(sampling="SS", schedule=schedule, optimiser=optimiser, augmentation=augmentation, **SETTINGS)
     whole = Trainer(settings, dataset, dataset, CutOffs(), CPU)
     states = []
     whole.epoch_ended = lambda: states.append(copy.deepcopy(whole.state()))  # type: ignore[method-assign]
@@ -183,7 +189,7 @@ def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
     trainer = Trainer(Settings(**SETTINGS), dataset, dataset, CutOffs(), CPU)
     with torch.no_grad():
         trainer.network.fc.bias.fill_(float("nan"))
-    with pytest.raises(InputError, match="no number any more in epoch 0; take a lower learning_rate"):
+    with pytest.raises(InputError, match="no number any more in epoch 1; take a lower learning_rate"):
         trainer.fit()
 
 

@@ -36,7 +36,7 @@ micro_batch = 2
 threads = 1
 """
 TESTS = 6
-QUICK = ("--resamples", "20", "--permutations", "10", "--progress", "none", "--device", "cpu")
+QUICK = ("--resamples", "40", "--permutations", "10", "--progress", "none", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")

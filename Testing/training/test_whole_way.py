@@ -31,7 +31,7 @@ def test_from_phantoms_to_a_diagnosis_of_networks_that_learned_from_them(tmp_pat
     assert main(["phantom", "--cases", "6", "--seed", "5", "--output", str(cohort), *QUIET]) == 0
     begun = [str(cohort / "cohort.csv"), "--output", str(run), "--config", str(tmp_path / "small.toml")]
     assert main(["cross-validate", *begun, "--device", "cpu", *QUIET]) == 0
-    quick = ("--resamples", "20", "--permutations", "10")
+    quick = ("--resamples", "40", "--permutations", "10")
     assert main(["evaluate", str(run), "--output", str(run / "evaluation"), *quick, *QUIET]) == 0
     evaluation = run / "evaluation" / "evaluation.json"
     assert main(["bundle", "export", str(run), "--output", str(bundle), "--evaluation", str(evaluation), *QUIET]) == 0

@@ -98,7 +98,7 @@ def _print_summary(folder: Path, diagnosis: Diagnosis, missing: list[str], why: 
     lines = [
         f"{_answer(decision)} (research use only)",
         f"the bundle learned from {diagnosis.bundle.learned_from}",
-        f"infection ratio {decision.ratio:.4f} ({_masks(diagnosis.segmentation.segmenter)}{why})",
+        f"infection ratio {summary.percent(decision.ratio)} ({_masks(diagnosis.segmentation.segmenter)}{why})",
         *summary.over_folds(decision),
         *summary.cautions(decision, diagnosis.segmentation.segmenter),
         *(f"note: {finding.message}" for finding in diagnosis.findings),

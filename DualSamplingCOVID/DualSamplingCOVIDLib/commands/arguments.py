@@ -9,6 +9,11 @@ def positive(text: str) -> int:
     return _whole(text, 1)
 
 
+def resamples(text: str) -> int:
+    """A whole number of at least 40: of fewer, none lies outside the middle 95 %."""
+    return _whole(text, 40)
+
+
 def seed(text: str) -> int:
     """A whole number of at least 0."""
     return _whole(text, 0)

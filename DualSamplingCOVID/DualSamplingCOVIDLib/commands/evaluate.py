@@ -30,7 +30,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
-        "--resamples", type=arguments.positive, default=1000, metavar="N", help="of patients, for intervals"
+        "--resamples", type=arguments.resamples, default=1000, metavar="N", help="of patients, for intervals"
     )
     parser.add_argument(
         "--permutations", type=arguments.positive, default=2000, metavar="N", help="for the comparisons"

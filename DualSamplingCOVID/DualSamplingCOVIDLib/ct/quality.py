@@ -257,7 +257,7 @@ def _blood_hu(hu: np.ndarray, inside: np.ndarray, box: tuple[tuple[int, int], ..
 
 
 def quality_table_markdown() -> str:
-    """`CHECKS` as a Markdown table, for the README."""
+    """`CHECKS` as a Markdown table, for the documentation."""
     rows = [
         f"| `{check.code}` | {check.finding} | {check.action} | {check.side} {check.limit:g}{check.unit} |"
         for check in CHECKS

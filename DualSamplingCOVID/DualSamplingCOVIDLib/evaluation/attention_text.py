@@ -76,7 +76,17 @@ def _differences(quality: AttentionQuality) -> TextTable:
     rows = tuple(_difference(found) for found in quality.differences if found.measure in _COMPARED)
     return TextTable(
         title="Attention against the baseline, paired by case",
-        columns=("Infection", "Difference", "Measure", "Mean", "n", "Patients", "Dead maps", "Dead maps as worst", "n"),
+        columns=(
+            "Infection",
+            "Difference",
+            "Measure",
+            "Mean",
+            "n",
+            "Patients",
+            "Dead maps",
+            "Dead maps as worst",
+            "n with them",
+        ),
         rows=rows,
         note=(
             "Mean over cases of the differences [95 % interval by patient-clustered bootstrap]. Pairs with a dead map, "

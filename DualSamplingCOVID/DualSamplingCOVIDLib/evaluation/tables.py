@@ -148,16 +148,25 @@ def of_answers(cases: CaseSet, method: str, resamples: int, seed: int) -> dict[s
 
 
 def few_patients(groups: Sequence[Resampled]) -> tuple[str, ...]:
-    """Return one sentence on all groups in which a class has so few patients that intervals come out too narrow."""
-    found = []
+    """Return `too_narrow` of all groups."""
+    counted = []
     for group in groups:
         cases = group.cases
+        where = cases.name if group.group == ALL else f"{cases.name}, {group.group} infections"
         for label, own in ((COVID, cases.is_covid), (CAP, ~cases.is_covid)):
-            patients = len({patient for patient, one in zip(cases.patients, own, strict=True) if one})
-            if 0 < patients < ENOUGH_PATIENTS:
-                where = cases.name if group.group == ALL else f"{cases.name}, {group.group} infections"
-                found.append(f"{patients} with {label} ({where})")
-    return (f"Intervals of so few patients are too narrow: {'; '.join(found)}.",) if found else ()
+            patients = {patient for patient, one in zip(cases.patients, own, strict=True) if one}
+            counted.append((len(patients), label, where))
+    return too_narrow(counted)
+
+
+def too_narrow(counted: Sequence[tuple[int, str, str]]) -> tuple[str, ...]:
+    """Return one sentence on the classes of so few patients that intervals come out too narrow, if there are any.
+
+    Args:
+        counted: how many patients a class has, its label, and of which cases.
+    """
+    few = [f"{patients} with {label} ({where})" for patients, label, where in counted if 0 < patients < ENOUGH_PATIENTS]
+    return (f"Intervals of so few patients are too narrow: {'; '.join(few)}.",) if few else ()
 
 
 def bounds_of(metric: str, value: float, resampled: Floats, cases: CaseSet) -> Interval:

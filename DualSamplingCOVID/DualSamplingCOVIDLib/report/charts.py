@@ -53,7 +53,7 @@ def write(folder: Path, evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
     for cases in evaluation.sets:
         name = f"reliability-{cases.name}.png"
-        _save(folder / name, _reliability(cases.name, evaluation))
+        _save(folder / name, _reliability(cases, evaluation))
         made.append((name, _reliability_caption(cases)))
     if evaluation.uncertainty and evaluation.uncertainty.groups:
         _save(folder / "spread.png", _spread(evaluation))
@@ -62,6 +62,10 @@ def write(folder: Path, evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
              "each case over its mean probability. Right: accuracy of four groups of equal size, least spread first.")
         )  # fmt: skip
     return tuple(made)
+
+
+def _counted(cases: CaseSet) -> str:
+    return f"{SET_TITLES[cases.name]} (n = {len(cases.cases)}, {len(set(cases.patients))} patients)"
 
 
 def _roc_caption(cases: CaseSet) -> str:
@@ -110,7 +114,7 @@ def _roc(cases: CaseSet, evaluation: Evaluation) -> Figure:
         corner.set_xlim(0, 0.3)
         corner.set_ylim(0.7, 1.003)
         corner.set_title("The upper left corner", fontsize=10)
-        whole.set_title(SET_TITLES[cases.name], fontsize=10)
+        whole.set_title(_counted(cases), fontsize=10)
         return figure
     rows = math.ceil((models + 1) / 3)
     figure = _figure(3.6 * rows)
@@ -119,7 +123,8 @@ def _roc(cases: CaseSet, evaluation: Evaluation) -> Figure:
         _draw_roc(panel, cases, None if not number else number - 1, evaluation, 7.5)
         panel.legend(*_legend(panel), loc="lower right", fontsize=7.5, title="AUC", title_fontsize=7.5,
                      edgecolor="none", handlelength=2.6)  # fmt: skip
-        panel.set_title("Mean of the fold models" if not number else f"Models of fold {number - 1}", fontsize=10)
+        mean = f"{_counted(cases)}\nMean of the fold models"
+        panel.set_title(mean if not number else f"Models of fold {number - 1}", fontsize=10)
     return figure
 
 
@@ -200,10 +205,11 @@ def _ratios(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def _reliability(set_name: str, evaluation: Evaluation) -> Figure:
-    figure = _figure(4.3)
+def _reliability(cases: CaseSet, evaluation: Evaluation) -> Figure:
+    figure = _figure(4.5)
+    figure.suptitle(_counted(cases), fontsize=10)
     grid = figure.add_gridspec(2, 4, height_ratios=(3, 1))
-    found = {one.method: one for one in evaluation.calibration if one.set == set_name}
+    found = {one.method: one for one in evaluation.calibration if one.set == cases.name}
     for column, method in enumerate(PAPER_METHODS):
         one = found[method]
         upper, lower = (figure.add_subplot(grid[row, column]) for row in (0, 1))

@@ -22,8 +22,11 @@ from ..progress import Progress, silent
 from . import charts, failures, tables
 
 _TEMPLATE = "Report/evaluation.html.j2"
-_UNBROKEN = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|[\d.]+ ± [\d.]+|n =? ?\d+|RN34 \+ \w\w|[\d.]+ – [\d.]+|&[lg]t; [\d.]+")
-"""What a line is not broken in: intervals, a mean with its deviation, n, methods and bounds of a group."""
+_UNBROKEN = re.compile(
+    r"(?:\([^()]*\)|\[[^\[\]]*\])(?:, n =? ?\d+)?|[\d.]+ ± [\d.]+|n =? ?\d+"
+    r"|RN34 \+ \w\w|[\d.]+ – [\d.]+|&[lg]t; [\d.]+"
+)
+"""What a line is not broken in: intervals with their n, a mean with its deviation, methods and bounds of a group."""
 _INDEX = ("set", "number", "case_id", "fold", "label", "answer", "probability", "ratio", "stratum", "spread", "figure")
 
 

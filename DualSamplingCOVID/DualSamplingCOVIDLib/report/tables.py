@@ -243,11 +243,13 @@ def sheets(evaluation: Evaluation) -> tuple[Sheet, ...]:
 
 
 def write(folder: Path, evaluation: Evaluation) -> None:
-    """Write each table as CSV, Markdown and HTML; the CSV has every number of the table in a column of its own."""
+    """Write each table as Markdown and HTML, and as CSV with every number of the table in a column of its own.
+
+    The numbers of the attention's tables are those files that `attention_run` writes.
+    """
     for sheet in sheets(evaluation):
         (folder / f"{sheet.name}.md").write_text(as_markdown(sheet), encoding="utf-8")
         (folder / f"{sheet.name}.html").write_text(as_html(sheet), encoding="utf-8")
-        (folder / f"{sheet.name}.csv").write_text(_csv([sheet.head, *sheet.rows]), encoding="utf-8")
     names = [cases.name for cases in evaluation.sets]
     strata = [(name, stratum) for name in names for stratum in STRATA]
     numbers = {
@@ -257,6 +259,8 @@ def write(folder: Path, evaluation: Evaluation) -> None:
         "comparisons": _fields([dataclasses.asdict(one) for one in evaluation.comparisons]),
         "calibration": _fields([_flat(one) for one in evaluation.calibration]),
     }
+    if evaluation.uncertainty is not None and evaluation.uncertainty.groups:
+        numbers["uncertainty"] = _fields([dataclasses.asdict(group) for group in evaluation.uncertainty.groups])
     for name, lines in numbers.items():
         (folder / f"{name}.csv").write_text(_csv(lines), encoding="utf-8")
 
@@ -328,7 +332,7 @@ def _table_numbers(evaluation: Evaluation, columns: list[tuple[str, str]]) -> li
     return lines
 
 
-def _csv(lines: list[tuple[str, ...]] | list[list[str]]) -> str:
+def _csv(lines: list[list[str]]) -> str:
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(lines)
     return stream.getvalue()
@@ -353,7 +357,7 @@ def _cell(value: object) -> str:
 
 
 def _number(value: float) -> str:
-    return NOTHING if math.isnan(value) else f"{round(value, 3) + 0:.3f}"
+    return NOTHING if math.isnan(value) else f"{round(value, 3) + 0:.3f}".replace("-", "−")
 
 
 def _signed(value: float) -> str:

@@ -16,7 +16,7 @@ from ..diagnosis import CAP, COVID, NO_PNEUMONIA, STRATA, BundleCard
 from ..ensemble import is_found
 from ..errors import InputError
 from ..evaluation.record import Figure, Record, read_record
-from ..evaluation.tables import ENOUGH_PATIENTS, TITLES
+from ..evaluation.tables import TITLES, too_narrow
 from ..progress import Progress, silent
 from ..run_folder import (
     ATTENTION_SS,
@@ -125,11 +125,11 @@ def model_card(
         f"{training.learning_rate:g}, schedule {training.schedule}, augmentation {training.augmentation}, "
         f"seed {run.config.seed}.",
         "",
-        "| model | fold | best epoch | validation AUC | validation loss | n |",
+        f"| model | fold | best epoch of {training.epochs} | validation AUC | validation loss | n |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {model} | {fold} | {r['best']['epoch']} | {r['best']['validation_auc']:.3f} "
+        f"| {model} | {fold} | {r['best']['epoch'] + 1} | {r['best']['validation_auc']:.3f} "
         f"| {r['best']['validation_loss']:.3f} | {r['cases']['validation']} |"
         for (fold, model), r in results.items()
     ]
@@ -174,10 +174,9 @@ def _evaluation(run: TrainingRun, folds: Sequence[int], evaluation: Record | Non
     if evaluation.answered and len(folds) == run.folds:
         found = ", ".join(f"{TITLES[name]} {_figure(one)}, n = {one.n}" for name, one in evaluation.answered.items())
         lines += ["", f"What this bundle answers of the test set: {found}."]
-    few = [f"{d.patients} with {d.label} ({_SETS.get(d.set, d.set)})" for d in evaluation.detection
-           if d.patients < ENOUGH_PATIENTS]  # fmt: skip
-    if few:
-        lines += ["", f"Intervals of so few patients are too narrow: {'; '.join(few)}."]
+    counted = [(one.patients, one.label, _SETS.get(one.set, one.set)) for one in evaluation.detection]
+    for sentence in too_narrow(counted):
+        lines += ["", sentence]
     if evaluation.independent_test is not None:
         own = f"; the run's own {len(run.test)} test cases are in no figure" if run.test else ""
         lines += ["", f"The test set is {evaluation.independent_test}{own}."]

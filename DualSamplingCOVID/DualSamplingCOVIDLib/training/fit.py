@@ -170,7 +170,7 @@ class Trainer:
             parts = self.step(batch, loaded, index)
             if not torch.isfinite(parts).all():
                 advice = "take a lower learning_rate, or mixed_precision = false"
-                raise InputError(f"{self.name}: the loss is no number any more in epoch {self.epoch}; {advice}")
+                raise InputError(f"{self.name}: the loss is no number any more in epoch {self.epoch + 1}; {advice}")
             sums += parts
             now = time.perf_counter()
             bce, attention, active = parts.tolist()
@@ -234,7 +234,7 @@ class Trainer:
     def judge(self, epoch: Epoch) -> None:
         """Keep an epoch in the history, and its weights where they are the best so far."""
         if not math.isfinite(epoch.validation_loss):
-            raise InputError(f"{self.name}: the weights are no numbers any more after epoch {epoch.epoch}")
+            raise InputError(f"{self.name}: the weights are no numbers any more after epoch {epoch.epoch + 1}")
         self.history.append(epoch)
         if epoch == max(self.history, key=lambda epoch: epoch.quality):
             weights = self.network.state_dict()
