@@ -48,14 +48,26 @@ def test_what_a_bundle_holds_is_shown_a_line_a_figure(tmp_path: Path, capsys: py
     a_bundle(tmp_path / "b")
     data = json.loads((tmp_path / "b" / "metadata.json").read_text())
     held_out = {"all": {"n": 120, "auc": 0.8512345}, "large": {"n": 38}}
-    data["evaluation"] = {"held_out": held_out, "tables": [{"n": 1}, {"n": 2}], "seconds": 3000}
+    data["evaluation"] = {
+        "validation": {"us": {"epoch": 9}},
+        "held_out": held_out,
+        "tables": [{"n": 1}, {"n": 2}],
+        "seconds": 3000,
+    }
     (tmp_path / "b" / "metadata.json").write_text(json.dumps(data))
     assert main(["bundle", "show", str(tmp_path / "b")]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("random 1 (research use only)\n")
-    expected = ["evaluation:", "  held_out:", "    all: n 120, auc 0.8512", "    large: n 38"]
+    expected = [
+        "evaluation:",
+        "  validation:",
+        "    us: epoch 10",
+        "  held_out:",
+        "    all: n 120, auc 0.8512",
+        "    large: n 38",
+    ]
     expected += ["  tables: 2 rows in metadata.json", "  seconds: 3000"]
-    assert shown.splitlines()[-6:] == expected
+    assert shown.splitlines()[-8:] == expected
 
 
 def test_without_a_folder_it_is_the_bundle_that_ships(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,11 @@ def test_every_picture_page_and_place_that_is_pointed_to_exists(page: Path) -> N
     assert not lost
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_nothing_was_left_to_be_written(page: Path) -> None:
+    assert not re.findall(r"^(?:[A-Z]{3,}|#+ .+\n+(?=#{1,2} [^#]))$", _text(page), re.M)
+
+
 def test_every_guide_is_pointed_to_by_the_readme() -> None:
     targets = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", _text(ROOT / "README.md"))}
     assert {page for page in PAGES if GUIDES in page.parents} <= targets
@@ -57,7 +62,9 @@ def test_every_command_is_one_of_the_command_lines(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["--help"])
     known = capsys.readouterr().out
-    commands = {name for page in PAGES for name in re.findall(r"(?:^|`)dualsampling-covid ([\w-]+)", _text(page), re.M)}
+    commands = {
+        name for page in PAGES for name in re.findall(r"(?:^|`)dualsampling-covid ([a-z-]+)", _text(page), re.M)
+    }
     assert {"analyze", "segment", "train-segmenter", "evaluate"} <= commands
     for command in commands:
         assert re.search(rf"^    {command}( |$)", known, re.MULTILINE), command

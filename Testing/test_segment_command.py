@@ -55,7 +55,7 @@ def test_masks_numbers_and_picture_are_written(
     share = record["infection_ml"]["right"] / record["lungs_ml"]["right"]
     assert share == pytest.approx(record["infection_ratio"], rel=1e-3)
     assert record["cut_offs"] == dataclasses.asdict(CARD.cut_offs) and record["detection_limit"] == 0.004
-    ratio = f"ratio {100 * record['infection_ratio']:.2f} %, large (cut-offs 0.20 %, 1.00 %, 5.00 %)"
+    ratio = f"ratio {100 * record['infection_ratio']:.2f} %, large (cut-offs 0.2, 1, 5 %)"
     assert ratio in capsys.readouterr().err.replace("\N{NO-BREAK SPACE}", " ")
 
 

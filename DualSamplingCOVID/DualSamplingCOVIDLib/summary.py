@@ -125,15 +125,15 @@ def percent(ratio: float) -> str:
 
 
 def ratio_with_stratum(ratio: float, segmenter: SegmenterCard) -> str:
-    """A ratio with its group of Table III and the limits that decide it, such as ``1.38 %, medium (cut-offs ...)``.
+    """A ratio with its group of Table III and what decides it, such as ``1.38 %, medium (cut-offs 0.1, 0.5, 3 %)``.
 
     Below the detection limit there is no group: normal lungs have as much.
     """
     if ratio < segmenter.detection_limit:
-        limit = percent(segmenter.detection_limit)
+        limit = f"{100 * segmenter.detection_limit:.3g} %"
         return f"{percent(ratio)}, below the detection limit of {limit}: normal lungs may show as much"
-    limits = ", ".join(percent(limit) for limit in dataclasses.astuple(segmenter.cut_offs))
-    return f"{percent(ratio)}, {segmenter.cut_offs.stratum(ratio)} (cut-offs {limits})"
+    limits = ", ".join(f"{100 * limit:.3g}" for limit in dataclasses.astuple(segmenter.cut_offs))
+    return f"{percent(ratio)}, {segmenter.cut_offs.stratum(ratio)} (cut-offs {limits} %)"
 
 
 def cautions(decision: Decision, segmenter: SegmenterCard) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from DualSamplingCOVIDLib.memory import keep_freed_memory
 from DualSamplingCOVIDLib.network.vbnet import FINE_INPUTS, VBNet
 from DualSamplingCOVIDLib.segmentation import trained
 from DualSamplingCOVIDLib.segmentation.vbnet import SHIPPED
+from DualSamplingCOVIDLib.storage import write_whole
 from DualSamplingCOVIDLib.training.segmentation.cases import plan_phantoms, write_cases
 from DualSamplingCOVIDLib.training.segmentation.fit import Fitted
 from DualSamplingCOVIDLib.training.segmentation.guides import write_guides
@@ -63,7 +64,6 @@ def recipe_without(part: str, seed: int) -> Recipe:
 def train(part: str, seed: int, work: Path) -> Path:
     """Fit a fine network and put it behind the shipped coarse one; return the segmenter's folder."""
     folder, recipe = work / f"{part}-{seed}", recipe_without(part, seed)
-    claim(folder, recipe)
     if (folder / "segmenter").exists():
         return folder / "segmenter"
     # the scanner's variety is drawn at training: its phantoms are those of everything
@@ -100,13 +100,19 @@ def _assembled(fitted: Fitted, recipe: Recipe, name: str, folder: Path) -> Path:
 
 
 def measure(part: str, seed: int, work: Path, data: Data) -> dict[str, float]:
-    """Return the figures on real CTs of one training, which is run where it has not been."""
-    file = work / f"{part}-{seed}.json"
+    """Return the figures on real CTs of one training, which is run where it has not been.
+
+    Raises:
+        InputError: `work` holds that of another recipe.
+    """
+    folder, file = work / f"{part}-{seed}", work / f"{part}-{seed}.json"
+    claim(folder, recipe_without(part, seed))
     if not file.exists():
         say(f"{part}, seed {seed}")
         name = f"vbnet:{train(part, seed, work)}"
         figures = real_figures(name, data) | on_copies(name, data)
-        file.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        data.forget()
+        write_whole(file, lambda path: path.write_text(json.dumps(figures, indent=1), encoding="utf-8"))
     found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
     return found
 

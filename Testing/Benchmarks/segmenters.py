@@ -79,6 +79,10 @@ class Data:
             self._found[name, path] = load(name).segment(self.ct(path))
         return self._found[name, path]
 
+    def forget(self) -> None:
+        """Let go of what was found: masks of a whole CT are large."""
+        self._found.clear()
+
     def labelled(self, case: str, count: int) -> figures.Voxels | None:
         """Return whether each of `count` slices is labelled as infected, or None where none is."""
         slices = self.labels[case]["infected_slices"]

@@ -53,9 +53,9 @@ def test_every_column_sorts_and_numbers_sort_as_numbers(reader):
     assert reader.cell(reader.cases()[0], "P") == f"{max(values):.2f}"
     reader.clickTitle("Ratio")
     assert [reader.cell(case, "Ratio") for case in reader.cases()[::8]] == [
-        "0.0005 small",
-        "0.0200 medium",
-        "0.0800 large",
+        "0.05\N{NO-BREAK SPACE}% small",
+        "2.00\N{NO-BREAK SPACE}% medium",
+        "8.00\N{NO-BREAK SPACE}% large",
     ]
     reader.clickTitle("Fold")
     assert [reader.cell(case, "Fold") for case in reader.cases()] == ["0"] * 10 + ["1"] * 10 + ["test"] * 4

@@ -17,8 +17,8 @@ from DualSamplingCOVIDLib.evaluation import calibration
 from DualSamplingCOVIDLib.evaluation.attention_text import TextTable
 from DualSamplingCOVIDLib.evaluation.evaluate import Evaluation, evaluate
 from DualSamplingCOVIDLib.evaluation.metrics import auc
+from DualSamplingCOVIDLib.report import charts, failures
 from DualSamplingCOVIDLib.report import evaluation as report
-from DualSamplingCOVIDLib.report import failures
 from DualSamplingCOVIDLib.report.tables import stratum_titles
 from DualSamplingCOVIDLib.run_folder import read_run
 from DualSamplingCOVIDLib.run_folder.volume import stored, write_volume
@@ -93,6 +93,10 @@ def test_the_spread_as_a_warning_stands_beside_how_many_answers_were_wrong(
     assert json.loads((a_report / "evaluation.json").read_text(encoding="utf-8"))["uncertainty"]["wrong"] == wrong
 
 
+NAMES = {"results", "method", "set", "label", "group", "metric", "first", "second"}
+"""Columns of a table's CSV that hold words."""
+
+
 def test_every_csv_of_a_table_holds_one_number_a_cell(a_report: Path, an_evaluation: Evaluation) -> None:
     groups = list(csv.DictReader((a_report / "tables" / "uncertainty.csv").open(encoding="utf-8")))
     assert an_evaluation.uncertainty is not None
@@ -101,8 +105,31 @@ def test_every_csv_of_a_table_holds_one_number_a_cell(a_report: Path, an_evaluat
     ]
     for file in (a_report / "tables").glob("*.csv"):
         head, *rows = csv.reader(file.open(encoding="utf-8"))
-        assert len(set(head)) == len(head), file.name
-        assert rows and not any(re.search(r"[\[(±–]|n =", cell) for row in rows for cell in row), file.name
+        assert rows and len(set(head)) == len(head), file.name
+        for row in rows:
+            for name, cell in zip(head, row, strict=True):
+                assert name in NAMES or not cell or float(cell) is not None, (file.name, name, cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        ("0.867 ± 0.012 (0.812–0.901), n = 39", ["0.867 ± 0.012", "(0.812–0.901), n = 39"]),
+        ("+0.011 [+0.008, +0.014], n 78, dead 3", ["[+0.008, +0.014], n 78"]),
+        ("Attention RN34 + US, Mean 5", ["RN34 + US"]),
+        ("< 0.005", ["&lt; 0.005"]),
+    ],
+)
+def test_what_belongs_together_stays_on_one_line(cell: str, kept: list[str]) -> None:
+    assert re.findall(r'<span class="kept">(.*?)</span>', report._kept_together(cell)) == kept
+
+
+def test_every_chart_of_answers_says_how_many_cases_it_shows(an_evaluation: Evaluation) -> None:
+    for cases in an_evaluation.sets:
+        said = f"(n = {len(cases.cases)}, {len(set(cases.patients))} patients)"
+        for drawn in (charts._roc(cases, an_evaluation), charts._reliability(cases, an_evaluation)):
+            titles = [drawn.get_suptitle(), *(axes.get_title() for axes in drawn.axes)]
+            assert any(said in title for title in titles)
 
 
 def test_what_a_bundle_of_all_folds_answers_is_the_mean_of_their_probabilities(

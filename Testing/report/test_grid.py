@@ -139,9 +139,8 @@ def test_words_say_segmenter_volumes_ratio_stratum_and_use(a_case: Case) -> None
     drawn = grid.draw(a_case[0], a_case[1].segmentation)
     words = "\n".join(text.get_text() for holder in (drawn, *drawn.axes) for text in holder.texts)
     found = a_case[1].segmentation
-    cut_offs = ", ".join(map(percent, (0.001, 0.005, 0.03)))
     for expected in ("segmenter thresholds 1.0", "Research use only", f"ratio {percent(found.ratio)}, medium",
-                     f"(cut-offs {cut_offs})", "right lung", "left lung", "5 cm", "axial · S"):  # fmt: skip
+                     "(cut-offs 0.1, 0.5, 3 %)", "right lung", "left lung", "5 cm", "axial · S"):  # fmt: skip
         assert expected in words
     for letter in "RLAPSI":
         assert f"\n{letter}\n" in f"\n{words}\n"
@@ -151,7 +150,7 @@ def test_without_infection_the_picture_says_so(a_case: Case) -> None:
     found = dataclasses.replace(a_case[1].segmentation, infection=a_case[1].segmentation.infection * 0)
     drawn = grid.draw(a_case[0], found)
     words = "\n".join(text.get_text() for holder in (drawn, *drawn.axes) for text in holder.texts)
-    assert f"ratio {percent(0)}, below the detection limit of {percent(0.002)}: normal lungs may show as much" in words
+    assert f"ratio {percent(0)}, below the detection limit of 0.2 %: normal lungs may show as much" in words
     assert "No infection was segmented." in words and "most infection\n" not in words
 
 

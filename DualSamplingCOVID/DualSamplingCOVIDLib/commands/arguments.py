@@ -10,7 +10,7 @@ def positive(text: str) -> int:
 
 
 def resamples(text: str) -> int:
-    """A whole number of at least 40: of fewer, none lies outside the middle 95 %."""
+    """A whole number of at least 40: of fewer, 2.5 % are less than one, and the extremes alone make an interval."""
     return _whole(text, 40)
 
 

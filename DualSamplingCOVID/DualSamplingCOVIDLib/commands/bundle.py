@@ -118,7 +118,12 @@ def _indented(values: Mapping[str, Any], depth: int = 1) -> Iterator[str]:
             yield f"{'  ' * depth}{key}:"
             yield from _indented(value, depth + 1)
         else:
-            yield f"{'  ' * depth}{key}: " + ", ".join(f"{name} {_plain(entry)}" for name, entry in value.items())
+            yield f"{'  ' * depth}{key}: " + ", ".join(f"{name} {_told(name, entry)}" for name, entry in value.items())
+
+
+def _told(name: str, value: object) -> str:
+    """Say a figure; people count epochs from 1, files from 0."""
+    return str(value + 1) if name == "epoch" and isinstance(value, int) else _plain(value)
 
 
 def _plain(value: object) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, ensemble
+from .. import __version__, ensemble, resources
 from ..bundle import Member, Owner, save_bundle
 from ..cohort import read_cohort
 from ..diagnosis import CAP, COVID, BundleCard, SegmenterCard
@@ -43,6 +43,7 @@ GRID = GridSpec((97, 81, 113), (3.0, 3.0, 3.0))
 (4 mm voxels) points worse."""
 
 WIDTH = 8
+CARD = "README.md"
 MARKS = (METADATA, f"{ATTENTION_US}.safetensors")
 MODELS = (ATTENTION_US, ATTENTION_SS, BASELINE_US)
 STRATA: dict[str, Strata] = {
@@ -63,6 +64,10 @@ long as the step is soft: on other phantoms (seed 29) 24 % of the maps peaked in
 paper's 100, and 68 % with this."""
 POINTED_AT = 0.01
 """The least infection ratio whose place a map on this grid is asked for."""
+MIDDLE = "ratio 0.005 to 0.030"
+_RATIO = "infection ratio alone"
+_TITLES = {ATTENTION_US: "attention US", ATTENTION_SS: "attention SS", BASELINE_US: "baseline US (Grad-CAM)"}
+_CARD = "Report/phantom-demo.md.j2"
 
 
 def main() -> None:
@@ -151,7 +156,41 @@ def make_bundle(folder: Path, work: Path, learning: int, held_out: int, epochs: 
     intended = "To show and test the software. Research use only: its probabilities mean nothing for patients."
     about = BundleCard(NAME, __version__, learned_from, intended, "")
     save_bundle(folder, networks, about, GRID, card, figures, owner=OWNER)
+    (folder / CARD).write_text(model_card(figures, card), encoding="utf-8")
     print(figures["held_out"], file=sys.stderr)
+
+
+def model_card(figures: dict[str, Any], card: SegmenterCard) -> str:
+    """Return the bundle's card in Markdown; every number in it is one of the metadata's `figures` or of `card`."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    template = environment.from_string(resources.path(_CARD).read_text(encoding="utf-8"))
+    small, large = (f"{100 * cut:.2f}" for cut in (card.cut_offs.small, card.cut_offs.large))
+    validation = len(range(0, figures["phantoms"]["learning"], VALIDATION_SHARE))
+    return template.render(
+        name=NAME,
+        version=__version__,
+        license=OWNER.license,
+        width=WIDTH,
+        grid=GRID,
+        learning=figures["phantoms"]["learning"] - validation,
+        validation=validation,
+        cut_offs=card.cut_offs,
+        detection_limit=card.detection_limit,
+        figures=figures,
+        held_out=figures["held_out"],
+        groups={
+            "all": "all ratios",
+            "small": f"small, below {small} %",
+            "medium": f"medium, {small} to {large} %",
+            "large": f"large, above {large} %",
+            MIDDLE: MIDDLE,
+        },
+        methods={"ensemble": "ensemble", **_TITLES, _RATIO: _RATIO},
+        models=_TITLES,
+        pointed_at=POINTED_AT,
+    )
 
 
 def _prepared(work: Path, name: str, amount: int, progress: Progress) -> "list[PreparedCase]":
@@ -196,10 +235,10 @@ def _figures(probabilities: dict[str, Any], test: Any, card: SegmenterCard) -> d
     labels, ratios = np.array(test.labels), np.array(test.ratios)
     us, ss = probabilities[ATTENTION_US], probabilities[ATTENTION_SS]
     combined = [ensemble.combine(u, s, r, card.cut_offs) for u, s, r in zip(us, ss, ratios, strict=True)]
-    scores = {**probabilities, "ensemble": np.array(combined), "infection ratio alone": ratios}
+    scores = {**probabilities, "ensemble": np.array(combined), _RATIO: ratios}
     strata = np.array([card.cut_offs.stratum(ratio) for ratio in ratios])
     groups = {"all": np.ones(len(labels), bool)} | {name: strata == name for name in ("small", "medium", "large")}
-    groups["ratio 0.005 to 0.030"] = (ratios >= 0.005) & (ratios <= 0.030)
+    groups[MIDDLE] = (ratios >= 0.005) & (ratios <= 0.030)
     return {
         group: {"n": int(chosen.sum()), "covid": int(labels[chosen].sum())}
         | {

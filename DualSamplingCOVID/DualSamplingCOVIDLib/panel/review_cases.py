@@ -10,6 +10,7 @@ from ..diagnosis import COVID
 from ..evaluation.cases import JudgedCase
 from ..review_folder import AGREE, FLAG, Opinion
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US
+from ..summary import percent
 from .translation import _
 
 MISCLASSIFIED, FALSE_NEGATIVES, FALSE_POSITIVES, ALL = "wrong", "false negatives", "false positives", "all"
@@ -74,7 +75,7 @@ def columns() -> tuple[Column, ...]:
         Column(
             _("Ratio"),
             _("infection ratio, with its stratum"),
-            lambda j, o: f"{j.case.ratio:.4f} {j.case.stratum}",
+            lambda j, o: f"{percent(j.case.ratio)} {j.case.stratum}",
             lambda j, o: j.case.ratio,
             isNumber=True,
         ),

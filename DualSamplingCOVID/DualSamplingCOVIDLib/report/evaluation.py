@@ -23,7 +23,7 @@ from . import charts, failures, tables
 
 _TEMPLATE = "Report/evaluation.html.j2"
 _UNBROKEN = re.compile(
-    r"(?:\([^()]*\)|\[[^\[\]]*\])(?:, n =? ?\d+)?|[\d.]+ ± [\d.]+|n =? ?\d+"
+    r"(?:\([^()]*\)|\[[^\[\]]*\])(?:, n =? ?\d+)?|[\d.]+ ± [\d.]+|\bn =? ?\d+"
     r"|RN34 \+ \w\w|[\d.]+ – [\d.]+|&[lg]t; [\d.]+"
 )
 """What a line is not broken in: intervals with their n, a mean with its deviation, methods and bounds of a group."""
@@ -162,7 +162,7 @@ def _flags(judged: Sequence[JudgedCase]) -> list[tuple[str, int, int]]:
 
 
 def _kept_together(cell: str) -> str:
-    """Return a cell in which a number, its interval and its n are not broken over lines."""
+    """Return a cell in which no interval is parted from its n and no mean from its deviation."""
     from markupsafe import Markup, escape
 
     return Markup(_UNBROKEN.sub(r'<span class="kept">\g<0></span>', str(escape(cell))))

@@ -245,7 +245,7 @@ def sheets(evaluation: Evaluation) -> tuple[Sheet, ...]:
 def write(folder: Path, evaluation: Evaluation) -> None:
     """Write each table as Markdown and HTML, and as CSV with every number of the table in a column of its own.
 
-    The numbers of the attention's tables are those files that `attention_run` writes.
+    The attention's numbers are in the CSV files of `commands.attention.write_attention`.
     """
     for sheet in sheets(evaluation):
         (folder / f"{sheet.name}.md").write_text(as_markdown(sheet), encoding="utf-8")
