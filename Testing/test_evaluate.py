@@ -146,7 +146,8 @@ def test_attention_is_measured_where_it_is_asked_for(a_trained_run: Path, tmp_pa
     quality = json.loads((tmp_path / "out" / "attention" / "attention-quality.json").read_text(encoding="utf-8"))
     assert dict(quality["settings"])["seed"] == record["settings"]["seed"] == 2
     assert (tmp_path / "out" / "attention" / "attention-grid.png").is_file()
-    assert (tmp_path / "out" / "tables" / "attention-quality-1.csv").is_file()
+    assert (tmp_path / "out" / "tables" / "attention-quality-1.md").is_file()
+    assert (tmp_path / "out" / "attention" / "attention-quality.csv").is_file()
 
 
 @pytest.mark.parametrize(
