@@ -17,6 +17,7 @@ from ..review_folder import AGREE, FLAG, Opinion, Opinions
 from ..run_folder import ATTENTION_SS, ATTENTION_US, BASELINE_US, Run, read_run
 from ..scene import overlays, views
 from ..scene.review import joinHierarchy, leaveHierarchy, removeCases
+from ..summary import percent
 from . import packages
 from .message import write
 from .overlay import OverlayControls
@@ -361,8 +362,8 @@ def card(run: Run, judged: JudgedCase) -> str:
         ).format(
             p=judged.probability, w=w, us=own[ATTENTION_US], rest=1 - w, ss=own[ATTENTION_SS], base=own[BASELINE_US]
         ),
-        _("Infection ratio {ratio:.4f}, {stratum}; {where}").format(
-            ratio=case.ratio,
+        _("Infection {ratio} of the lungs, {stratum}; {where}").format(
+            ratio=percent(case.ratio),
             stratum=html.escape(case.stratum),
             where=_("test set: means over the folds' networks")
             if case.fold is None

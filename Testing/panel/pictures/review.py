@@ -7,6 +7,8 @@ the other cases are made up.
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from pathlib import Path
 
 from _run_folder import Scan, noisy_logits, scans_of, write_run
@@ -51,8 +53,12 @@ def makeRun(folder: Path, ct: Path) -> Path:
     (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     for fold in range(FOLDS):
         for model in MODELS:
-            weights = run / "folds" / str(fold) / model / "weights.safetensors"
-            weights.write_bytes((bundle.folder / f"{model}.safetensors").read_bytes())
+            trained = run / "folds" / str(fold) / model
+            weights = (bundle.folder / f"{model}.safetensors").read_bytes()
+            (trained / "weights.safetensors").write_bytes(weights)
+            result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
+            result["sha256"] = hashlib.sha256(weights).hexdigest()
+            (trained / "result.json").write_text(json.dumps(result), encoding="utf-8")
     _setImage(run, ct)
     return run
 
