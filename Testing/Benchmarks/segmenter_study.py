@@ -17,7 +17,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 import torch
-from segmenters import COVID_CASE, Data, load, real_figures, say
+from segmenters import COVID_CASE, Data, real_figures, say
 
 from DualSamplingCOVIDLib import resources
 from DualSamplingCOVIDLib.commands import reporter
@@ -25,7 +25,7 @@ from DualSamplingCOVIDLib.commands.train_segmenter import LEFT_OUT
 from DualSamplingCOVIDLib.evaluation import robustness
 from DualSamplingCOVIDLib.memory import keep_freed_memory
 from DualSamplingCOVIDLib.network.vbnet import FINE_INPUTS, VBNet
-from DualSamplingCOVIDLib.segmentation import trained
+from DualSamplingCOVIDLib.segmentation import segmenter, trained
 from DualSamplingCOVIDLib.segmentation.vbnet import SHIPPED
 from DualSamplingCOVIDLib.storage import write_whole
 from DualSamplingCOVIDLib.training.segmentation.cases import plan_phantoms, write_cases
@@ -124,7 +124,7 @@ def on_copies(name: str, data: Data) -> dict[str, float]:
     ct, original = data.ct(path), data.found(name, path)
     labelled = data.labelled(COVID_CASE, sitk.DICOMOrient(ct, "LPS").GetSize()[2])
     for copy in (COPIES[SHIFTED], COPIES[THICK]):
-        found = load(name).segment(copy.change(ct, original.lungs))
+        found = segmenter(name).segment(copy.change(ct, original.lungs))
         steady = robustness.steadiness(copy, ct, found, original, labelled)
         row |= {f"{COVID_CASE}, {copy.name}: ratio": steady.ratio, f"{COVID_CASE}, {copy.name}: slice AUC": steady.auc}
     return row

@@ -32,7 +32,7 @@ from DualSamplingCOVIDLib.evaluation import robustness
 from DualSamplingCOVIDLib.evaluation import segmentation as figures
 from DualSamplingCOVIDLib.memory import keep_freed_memory
 from DualSamplingCOVIDLib.phantom import NORMAL, PlannedCase, cohort_plan, make_phantom
-from DualSamplingCOVIDLib.segmentation import DEFAULT, Segmenter, segmenter
+from DualSamplingCOVIDLib.segmentation import DEFAULT, segmenter
 
 COVID_CASE, CAP_CASE, NORMAL_CASE = "covid-P001", "cap-cap002", "normal-normal001"
 KINDS = {
@@ -53,11 +53,6 @@ PROCESSES = 2
 Results = dict[str, Any]
 
 
-def load(name: str) -> Segmenter:
-    """Return the segmenter of this name, or that of a bundle folder."""
-    return segmenter(name)
-
-
 class Data:
     """The folder of real CTs; what was read or found once is kept."""
 
@@ -76,7 +71,7 @@ class Data:
         """Return what the segmenter called `name` finds in the CT at `path`."""
         if (name, path) not in self._found:
             say(f"{name}: {path}")
-            self._found[name, path] = load(name).segment(self.ct(path))
+            self._found[name, path] = segmenter(name).segment(self.ct(path))
         return self._found[name, path]
 
     def forget(self) -> None:
@@ -145,7 +140,7 @@ def robust(names: Sequence[str], data: Data, options: argparse.Namespace) -> Res
             changed = copy.change(ct, lungs)
             for name in names:
                 say(f"{name}: {case}, {copy.name}")
-                on_copy = load(name).segment(changed)
+                on_copy = segmenter(name).segment(changed)
                 steady = robustness.steadiness(copy, ct, on_copy, data.found(name, path), labelled)
                 results[name][f"{case}, {copy.name}"] = dataclasses.asdict(steady)
     wanted = {f"{COVID_CASE}, {copy.name}": "within 20 % and 0.03" for copy in robustness.COPIES}
@@ -198,7 +193,7 @@ def _phantom(case: PlannedCase, names: tuple[str, ...]) -> dict[str, tuple[str, 
     made = make_phantom(case.seed, case.label, ratio=case.ratio)
     lungs = sitk.Or(made.right_lung, made.left_lung)
     kinds = getattr(made, "kinds", None)
-    found = {name: load(name).segment(made.ct) for name in names}
+    found = {name: segmenter(name).segment(made.ct) for name in names}
     return {
         name: (case.label, figures.case_figures(one, lungs, made.infection, kinds, KINDS))
         for name, one in found.items()
@@ -270,7 +265,7 @@ def _time_segmenter(name: str, path: Path) -> dict[str, float]:
     before, seconds = _forget_peak(), []
     for _ in range(2):
         start, busy = time.perf_counter(), time.process_time()
-        load(name).segment(ct)
+        segmenter(name).segment(ct)
         seconds.append(time.perf_counter() - start)
         processor = time.process_time() - busy
     row = {"seconds": seconds[0], "seconds, again": seconds[1], "processor seconds, again": processor}
